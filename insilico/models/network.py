@@ -1,0 +1,118 @@
+"""What every network promises: the one interface between architectures and the twin."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+Kind = Literal["image", "movie"]
+
+#: A prepared network: standardized stimulus and behavior in, standardized responses out.
+Predict = Callable[[Tensor, Tensor | None], Tensor]
+
+
+class Network(nn.Module, ABC):
+    """An encoding model of the neurons of one or more mice, in standardized units throughout.
+
+    Attributes
+    ----------
+    kind : {"image", "movie"}
+        Whether a stimulus has a frame axis.
+    channels : int
+        Stimulus channels, behavior not counted.
+    behavior_names : tuple of str
+        Behavioral variables the network reads, in order; empty where it reads none.
+    uses_pupil : bool
+        Whether the gaze moves the receptive fields.
+    """
+
+    kind: Kind
+    channels: int = 1
+    behavior_names: tuple[str, ...] = ()
+    uses_pupil: bool = False
+
+    @property
+    @abstractmethod
+    def neuron_counts(self) -> dict[str, int]:
+        """Number of neurons by mouse."""
+
+    @abstractmethod
+    def forward(
+        self,
+        stimulus: Tensor,
+        *,
+        mouse: str,
+        neurons: Tensor | None = None,
+        behavior: Tensor | None = None,
+        pupil_center: Tensor | None = None,
+    ) -> Tensor:
+        """Predict responses the plain way; differentiable in the stimulus.
+
+        Parameters
+        ----------
+        stimulus : float tensor, shape (trial, channel[, frame], y, x)
+            Standardized stimulus.
+        mouse : str
+            Whose neurons.
+        neurons : int64 tensor, shape (neuron,), optional
+            Indices of the asked neurons; all when omitted.
+        behavior : float tensor, shape (trial, variable[, frame]), optional
+            Standardized behavior.
+        pupil_center : float tensor, shape (trial, 2[, frame]), optional
+            Standardized gaze.
+
+        Returns
+        -------
+        float tensor, shape (trial, neuron[, frame])
+            Standardized responses. A movie network may drop leading frames: the frames returned
+            are always the last ones.
+        """
+
+    def prepare(
+        self, mouse: str, *, neurons: Tensor, pupil_center: Tensor | None = None
+    ) -> Predict:
+        """Return the same function for fixed neurons and a fixed gaze, as fast as it can be made.
+
+        The plain path is the default; a network that can skip work without changing the answer
+        overrides this, and the contract suite holds the two equal.
+
+        Parameters
+        ----------
+        mouse : str
+            Whose neurons.
+        neurons : int64 tensor, shape (neuron,)
+            Indices of the asked neurons.
+        pupil_center : float tensor, shape (2,), optional
+            One standardized gaze for all trials.
+
+        Returns
+        -------
+        callable
+            ``predict(stimulus, behavior)`` with the shapes of :meth:`forward`.
+        """
+
+        def predict(stimulus: Tensor, behavior: Tensor | None) -> Tensor:
+            gaze = None
+            if pupil_center is not None:
+                gaze = pupil_center.expand(len(stimulus), -1)
+                if self.kind == "movie":
+                    gaze = gaze[..., None].expand(-1, -1, stimulus.shape[2])
+            return self(
+                stimulus, mouse=mouse, neurons=neurons, behavior=behavior, pupil_center=gaze
+            )
+
+        return predict
+
+
+def count_parameters(network: nn.Module) -> int:
+    """Number of trainable parameters."""
+    return sum(p.numel() for p in network.parameters() if p.requires_grad)
+
+
+def select_neurons(values: Tensor, neurons: Tensor | None, *, axis: int) -> Tensor:
+    """Take the asked neurons along one axis; everything when none are named."""
+    return values if neurons is None else torch.index_select(values, axis, neurons)
