@@ -40,6 +40,10 @@ class Network(nn.Module, ABC):
     def neuron_counts(self) -> dict[str, int]:
         """Number of neurons by mouse."""
 
+    def response_frames(self, frame_count: int) -> int:
+        """Return how many frames of a movie are answered: all, unless leading ones are dropped."""
+        return frame_count
+
     @abstractmethod
     def forward(
         self,

@@ -1,0 +1,41 @@
+"""Progress on the terminal: one bar, on stderr, only where a person is watching."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+
+
+@contextlib.contextmanager
+def progress_bar(label: str, total: int, *, shown: bool) -> Iterator[Callable[[int], None]]:
+    """Show a bar with the time left while the block runs.
+
+    Parameters
+    ----------
+    label : str
+        What is being done.
+    total : int
+        Steps in all.
+    shown : bool
+        Draw nothing when False.
+
+    Yields
+    ------
+    callable
+        Call it with the number of steps just done.
+    """
+    if not shown:
+        yield lambda steps: None
+        return
+    from rich import progress
+    from rich.console import Console
+
+    columns = (
+        progress.TextColumn("{task.description}"),
+        progress.BarColumn(),
+        progress.MofNCompleteColumn(),
+        progress.TimeRemainingColumn(compact=True),
+    )
+    with progress.Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(label, total=total)
+        yield lambda steps: bar.advance(task, steps)

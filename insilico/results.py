@@ -1,0 +1,205 @@
+"""What comes out: responses of neurons, and results with their tables, arrays and provenance.
+
+Nothing here needs a model: a saved result loads and draws its figures without torch.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+import tomli_w
+import xarray as xr
+
+from insilico.errors import NotFittedError, RunFolderError, ShapeError
+from insilico.files import atomic_folder
+
+#: Rises when a reader of the old layout could no longer understand a new one.
+RESULT_FORMAT = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Responses:
+    """Responses of some neurons to some trials, measured or predicted.
+
+    Parameters
+    ----------
+    values : float array, shape ([member,] trial, neuron[, frame])
+        Responses in ``units``. The member axis exists where an ensemble was asked for its members.
+    neurons : DataFrame, one row a neuron of the neuron axis
+        Columns ``mouse``, ``neuron``, ``neuron_id``, ``kind`` and whatever else is known.
+    conditions : DataFrame, optional, one row a presented pattern
+        As in :class:`insilico.stimuli.Stimuli`.
+    first_frame : int
+        The frame of the trial that ``values[..., 0]`` belongs to.
+    frame_rate_hz : float
+        Frames per second.
+    units : {"recorded", "standardized"}
+        Of the responses.
+    behavior : mapping
+        The behavioral state in which the neurons were asked.
+    source : mapping
+        Where the responses come from; ``source["type"]`` is "twin" or "recording".
+    has_trial_noise : bool
+        Whether repeated trials differ, so that tests over trials mean something. A twin is
+        noiseless.
+
+    Raises
+    ------
+    ShapeError
+        If the neuron axis and the neurons table disagree.
+    """
+
+    values: np.ndarray[Any, Any]
+    neurons: pd.DataFrame
+    conditions: pd.DataFrame | None = None
+    first_frame: int = 0
+    frame_rate_hz: float = 30.0
+    units: Literal["recorded", "standardized"] = "standardized"
+    behavior: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    source: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    has_trial_noise: bool = False
+
+    def __post_init__(self) -> None:
+        if len(self.neurons) not in self.values.shape:
+            raise ShapeError(
+                f"responses of shape {self.values.shape} have no axis of {len(self.neurons)} "
+                "neurons, the length of the neurons table"
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """The answer of one experiment.
+
+    Parameters
+    ----------
+    experiment : str
+        Its name.
+    tables : mapping of str to DataFrame
+        Tidy tables. ``tables["neurons"]`` has one row a neuron with ``status``, errors and
+        ``error_source``.
+    arrays : Dataset
+        Maps and curves, with named axes.
+    protocol : mapping
+        Every value of the protocol that was used.
+    provenance : mapping
+        How it was made: package, model, hashes, seed, units, plan, command.
+    """
+
+    experiment: str
+    tables: Mapping[str, pd.DataFrame]
+    arrays: xr.Dataset
+    protocol: Mapping[str, Any]
+    provenance: Mapping[str, Any]
+
+    @property
+    def neurons(self) -> pd.DataFrame:
+        """The main table, one row a neuron."""
+        return self.tables["neurons"]
+
+    def row(self, neuron: int) -> int:
+        """Return the position of a neuron, by its index in the mouse, in tables and arrays.
+
+        Raises
+        ------
+        NotFittedError
+            If the result does not hold that neuron.
+        """
+        rows = np.flatnonzero(self.neurons["neuron"] == neuron)
+        if len(rows) == 0:
+            raise NotFittedError(
+                f"the {self.experiment} result holds {len(self.neurons)} neurons, but not neuron "
+                f"{neuron}; its table lists the neurons it has"
+            )
+        return int(rows[0])
+
+    def save(self, folder: Path | str) -> Path:
+        """Write the result as a folder of open formats, whole or not at all.
+
+        Parameters
+        ----------
+        folder : path
+            Replaced if it exists.
+
+        Returns
+        -------
+        Path
+            The folder: one ``.parquet`` a table, ``arrays.nc``, ``protocol.toml`` and
+            ``provenance.json``.
+
+        Raises
+        ------
+        RunFolderError
+            If it cannot be written.
+        """
+        folder = Path(folder)
+        try:
+            with atomic_folder(folder) as draft:
+                for name, table in self.tables.items():
+                    table.to_parquet(draft / f"{name}.parquet", index=False)
+                self.arrays.to_netcdf(draft / "arrays.nc", engine="h5netcdf")
+                (draft / "protocol.toml").write_text(tomli_w.dumps(dict(self.protocol)))
+                record = {
+                    "format": RESULT_FORMAT,
+                    "experiment": self.experiment,
+                    **self.provenance,
+                }
+                (draft / "provenance.json").write_text(json.dumps(record, indent=2) + "\n")
+        except OSError as error:
+            raise RunFolderError(
+                f"the {self.experiment} result could not be written to {folder}: "
+                f"{error.strerror or error}; free space or choose another folder"
+            ) from error
+        return folder
+
+    @classmethod
+    def load(cls, folder: Path | str) -> Result:
+        """Read a result that :meth:`save` wrote. Needs no model, no torch and no network.
+
+        Raises
+        ------
+        RunFolderError
+            If the folder is missing, incomplete, damaged or of a newer format.
+        """
+        folder = Path(folder)
+        try:
+            record = json.loads((folder / "provenance.json").read_text())
+            if record.pop("format") > RESULT_FORMAT:
+                raise RunFolderError(
+                    f"{folder} was written by a newer insilico; update this one to read it"
+                )
+            protocol = tomllib.loads((folder / "protocol.toml").read_text())
+            tables = {
+                path.stem: pd.read_parquet(path) for path in sorted(folder.glob("*.parquet"))
+            }
+            with xr.open_dataset(folder / "arrays.nc", engine="h5netcdf") as stored:
+                arrays = stored.load()
+            if "neurons" not in tables:
+                raise FileNotFoundError(2, "neurons.parquet is missing")
+            experiment = record.pop("experiment")
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise RunFolderError(
+                f"{folder} is not a complete result folder ({error.strerror}: "
+                f"{Path(error.filename).name if error.filename else 'a file'}); "
+                "give RUN/EXPERIMENT as 'insilico run' wrote it"
+            ) from error
+        except (OSError, ValueError, KeyError) as error:
+            if isinstance(error, RunFolderError):
+                raise
+            raise RunFolderError(
+                f"{folder} holds a damaged file ({error}); run the experiment again"
+            ) from error
+        return cls(
+            experiment=experiment,
+            tables=tables,
+            arrays=arrays,
+            protocol=protocol,
+            provenance=record,
+        )

@@ -1,0 +1,109 @@
+"""A user's own ``nn.Module`` as a network, and what can be found out by asking it once."""
+
+from __future__ import annotations
+
+import inspect
+
+import torch
+from torch import Tensor, nn
+
+from insilico.errors import ShapeError
+from insilico.models.network import Kind, Network, select_neurons
+from insilico.screen import Screen
+
+
+class ModuleNetwork(Network):
+    """Wrap a module that maps a stimulus to responses.
+
+    Parameters
+    ----------
+    module : nn.Module
+        Called with a stimulus of shape (trial, channel[, frame], y, x), and with ``behavior`` or
+        ``pupil_center`` if its ``forward`` has parameters of those names; returns
+        (trial, neuron[, frame]).
+    kind : {"image", "movie"}
+        What it takes.
+    screen : Screen
+        Gives the size of the frames with which it is asked once, to count its neurons.
+    mouse : str
+        The name its neurons go by.
+    channels : int
+        Stimulus channels.
+    behavior_names : tuple of str
+        Variables it reads as ``behavior``.
+
+    Raises
+    ------
+    ShapeError
+        If the module answers with another shape.
+    """
+
+    #: Frames of the gray movie with which a movie module is asked once.
+    PROBE_FRAMES = 60
+
+    def __init__(
+        self,
+        module: nn.Module,
+        *,
+        kind: Kind,
+        screen: Screen,
+        mouse: str,
+        channels: int = 1,
+        behavior_names: tuple[str, ...] = (),
+    ) -> None:
+        super().__init__()
+        self.module = module
+        self.kind = kind
+        self.channels = channels
+        self.behavior_names = behavior_names
+        parameters = inspect.signature(module.forward).parameters
+        self._takes_behavior = "behavior" in parameters
+        self.uses_pupil = "pupil_center" in parameters
+        self.mouse = mouse
+        self._neuron_count, self._lost_frames = self._probe(screen)
+
+    @property
+    def neuron_counts(self) -> dict[str, int]:
+        """Number of neurons of the one mouse."""
+        return {self.mouse: self._neuron_count}
+
+    def response_frames(self, frame_count: int) -> int:
+        """Return how many frames of a movie are answered."""
+        return frame_count - self._lost_frames
+
+    def forward(
+        self,
+        stimulus: Tensor,
+        *,
+        mouse: str,
+        neurons: Tensor | None = None,
+        behavior: Tensor | None = None,
+        pupil_center: Tensor | None = None,
+    ) -> Tensor:
+        """Call the module and take the asked neurons."""
+        state = {}
+        if self._takes_behavior:
+            state["behavior"] = behavior
+        if self.uses_pupil:
+            state["pupil_center"] = pupil_center
+        return select_neurons(self.module(stimulus, **state), neurons, axis=1)
+
+    def _probe(self, screen: Screen) -> tuple[int, int]:
+        frames = [self.PROBE_FRAMES] if self.kind == "movie" else []
+        tensor = next(self.module.parameters(), torch.zeros(()))
+        like = {"device": tensor.device, "dtype": tensor.dtype}
+        blank = torch.zeros(1, self.channels, *frames, *screen.shape, **like)
+        behavior = torch.zeros(1, len(self.behavior_names), *frames, **like)
+        pupil_center = torch.zeros(1, 2, *frames, **like)
+        was_training = self.module.training
+        self.module.eval()
+        with torch.no_grad():
+            answer = self(blank, mouse=self.mouse, behavior=behavior, pupil_center=pupil_center)
+        self.module.train(was_training)
+        expected = "(trial, neuron, frame)" if frames else "(trial, neuron)"
+        if answer.ndim != 2 + len(frames) or len(answer) != 1:
+            raise ShapeError(
+                f"the module answered one blank {self.kind} with shape {tuple(answer.shape)}; "
+                f"its forward must return {expected}"
+            )
+        return answer.shape[1], (self.PROBE_FRAMES - answer.shape[2]) if frames else 0
