@@ -1,0 +1,1 @@
+"""Bounded model fits with standard errors and a status for every neuron."""
