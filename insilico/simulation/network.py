@@ -56,7 +56,7 @@ class SimulatedV1Network(Network):
         self._keep("preferred", np.stack([time.real, time.imag]))
         self._keep("null", np.stack([null.real, null.imag]))
         self._keep("gain", population["gain"].to_numpy())
-        self.register_buffer("is_energy", torch.from_numpy(is_energy))
+        self.register_buffer("is_energy", torch.tensor(is_energy))
 
     @property
     def neuron_counts(self) -> dict[str, int]:
@@ -104,7 +104,7 @@ class SimulatedV1Network(Network):
         return torch.where(is_energy[:, None], energy, simple)
 
     def _keep(self, name: str, values: np.ndarray) -> None:
-        self.register_buffer(name, torch.from_numpy(np.ascontiguousarray(values)).float())
+        self.register_buffer(name, torch.tensor(values, dtype=torch.float32))
 
 
 def _filter(seen: Tensor, kernel: Tensor) -> Tensor:

@@ -1,0 +1,477 @@
+"""Which motion, or which orientation, does a neuron prefer, and how sharply?
+
+Movie models see drifting gratings; the response is the mean over a window of whole cycles. Image
+models see still gratings at several phases; the response is the mean over phases, so there is an
+orientation but no direction, and the direction selectivity index is missing, not zero.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from insilico.errors import ShapeError
+from insilico.experiments.experiment import Accumulator, Block, Experiment, Given, Setting
+from insilico.experiments.protocols import Protocol, require
+from insilico.fits.von_mises import fit_von_mises
+from insilico.models.network import Kind
+from insilico.screen import Screen
+from insilico.statistics.permutation import selectivity_permutation_test
+from insilico.statistics.selectivity import (
+    direction_selectivity_index,
+    orientation_selectivity_index,
+    preferred_direction_deg,
+    preferred_orientation_deg,
+)
+from insilico.stimuli.gratings import drifting_grating, static_grating
+from insilico.stimuli.stimuli import Stimuli
+
+FloatArray = np.ndarray[Any, np.dtype[np.float64]]
+
+#: What each value of ``status`` means.
+STATUS = {
+    "ok": "indices defined and the tuning curve fitted",
+    "silent": "the summed response is not positive, or a response is negative: no index is defined",
+    "flat": "the tuning curve does not vary",
+    "not_finite": "a response is NaN or infinite",
+    "no_convergence": "the fit did not converge; the indices stand",
+    "at_bound": "the fit ran into a bound of its width; the indices stand",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class DirectionProtocol(Protocol):
+    """Values of ``experiments/direction.toml``; the file explains each.
+
+    Parameters
+    ----------
+    direction_count : int
+        Directions of motion over 360 degrees, for movie models.
+    orientation_count : int
+        Orientations over 180 degrees, for image models.
+    spatial_frequency_cpd, temporal_frequency_hz : tuple of float
+        Every combination is shown; tuning curves average over them.
+    contrast : float
+        0 to 1.
+    movie_phase_count, image_phase_count : int
+        Starting phases, evenly spaced.
+    lead_s, stimulus_s : float
+        Gray before each grating, and how long it drifts.
+    window_start_s, window_end_s : float
+        Part of the drift that is averaged, from its onset; the end is exclusive.
+    shuffle_count : int
+        Shuffles of the permutation tests, where trials repeat.
+    """
+
+    direction_count: int
+    orientation_count: int
+    spatial_frequency_cpd: tuple[float, ...]
+    temporal_frequency_hz: tuple[float, ...]
+    contrast: float
+    movie_phase_count: int
+    image_phase_count: int
+    lead_s: float
+    stimulus_s: float
+    window_start_s: float
+    window_end_s: float
+    shuffle_count: int
+
+    def __post_init__(self) -> None:
+        require(self.direction_count >= 4, "show at least 4 directions")
+        require(self.orientation_count >= 3, "show at least 3 orientations")
+        require(len(self.spatial_frequency_cpd) > 0, "name at least one spatial_frequency_cpd")
+        require(len(self.temporal_frequency_hz) > 0, "name at least one temporal_frequency_hz")
+        require(self.movie_phase_count >= 1, "movie_phase_count must be 1 or more")
+        require(self.image_phase_count >= 3, "image_phase_count must be 3 or more")
+        require(
+            0 <= self.window_start_s < self.window_end_s <= self.stimulus_s,
+            "the window must lie within stimulus_s",
+        )
+        require(self.shuffle_count >= 1, "shuffle_count must be 1 or more")
+
+
+class PatternResponses(Accumulator):
+    """Mean response, and its modulation at the drift frequency, for every presented grating."""
+
+    def __init__(self, setting: Setting[DirectionProtocol]) -> None:
+        self._setting = setting
+        self._conditions: list[pd.DataFrame] = []
+        self._mean: list[np.ndarray[Any, Any]] = []
+        self._first_harmonic: list[np.ndarray[Any, Any]] = []
+
+    def add(self, block: Block) -> None:
+        """Average the window of each presentation."""
+        self._conditions.append(block.conditions)
+        if self._setting.kind == "image":
+            self._mean.append(block.responses.astype(np.float64))
+            self._first_harmonic.append(np.full(block.responses.shape, np.nan))
+            return
+        protocol, screen = self._setting.protocol, self._setting.screen
+        start, stop = (
+            screen.frames(time_s) for time_s in (protocol.window_start_s, protocol.window_end_s)
+        )
+        conditions = block.conditions
+        trial = conditions["trial"].to_numpy() - block.trials.start
+        first = conditions["onset_frame"].to_numpy() + start - block.first_frame
+        frames = first[:, None] + np.arange(stop - start)
+        if frames.size and (frames.min() < 0 or frames.max() >= block.responses.shape[2]):
+            raise ShapeError(
+                f"the window of {stop - start} frames after a grating reaches frame "
+                f"{frames.max()}, and there are responses to {block.responses.shape[2]} frames; "
+                "shorten the window or respond to more frames"
+            )
+        windows = np.stack(
+            [block.responses[row][:, columns] for row, columns in zip(trial, frames, strict=True)]
+        ).astype(np.float64)
+        self._mean.append(windows.mean(2))
+        turn = conditions["temporal_frequency_hz"].to_numpy()[:, None] / screen.frame_rate_hz
+        wave = np.exp(-2j * np.pi * turn * np.arange(stop - start))
+        self._first_harmonic.append(2 * np.abs(np.einsum("rnf,rf->rn", windows, wave)) / len(wave.T))
+
+    def state(self) -> dict[str, np.ndarray[Any, Any]]:
+        """Return the presentations so far."""
+        if not self._mean:
+            return {}
+        conditions = pd.concat(self._conditions)
+        return {
+            "mean": np.concatenate(self._mean),
+            "first_harmonic": np.concatenate(self._first_harmonic),
+            **{f"condition_{name}": conditions[name].to_numpy() for name in conditions},
+        }
+
+    def restore(self, state: Mapping[str, np.ndarray[Any, Any]]) -> None:
+        """Take up from what :meth:`state` returned."""
+        if not state:
+            return
+        prefix = "condition_"
+        columns = {
+            name[len(prefix) :]: values for name, values in state.items() if name.startswith(prefix)
+        }
+        self._conditions = [pd.DataFrame(columns)]
+        self._mean = [state["mean"]]
+        self._first_harmonic = [state["first_harmonic"]]
+
+    def collected(self) -> tuple[pd.DataFrame, FloatArray, FloatArray]:
+        """Return conditions, mean responses and first harmonics (presentation, neuron)."""
+        return (
+            pd.concat(self._conditions, ignore_index=True),
+            np.concatenate(self._mean),
+            np.concatenate(self._first_harmonic),
+        )
+
+
+class Direction(Experiment[DirectionProtocol]):
+    """Direction and orientation tuning.
+
+    References
+    ----------
+    Indices: ViV1T-closed-loop, tuning_direction/estimate_selectivity_indexes.py. The fit, its half
+    width, F1/F0 and the +1 of the permutation tests are not from there.
+    """
+
+    name = "direction"
+    protocol_type = DirectionProtocol
+
+    def stimuli(
+        self, protocol: DirectionProtocol, screen: Screen, kind: Kind, given: Given | None = None
+    ) -> Stimuli:
+        """Return one grating a trial: drifting after gray for movies, still for images."""
+        conditions = grating_conditions(protocol, kind)
+        if kind == "image":
+            return Stimuli(kind, screen, conditions, _draw_still(screen))
+        lead, frames = screen.frames(protocol.lead_s), screen.frames(protocol.stimulus_s)
+        return Stimuli(
+            kind,
+            screen,
+            conditions.assign(onset_frame=lead),
+            _draw_drifting(screen, frames),
+            pattern_frames=frames,
+            trial_frames=lead + frames,
+        )
+
+    def window(
+        self, protocol: DirectionProtocol, screen: Screen, kind: Kind
+    ) -> tuple[int, int] | None:
+        """Return the frames that are averaged."""
+        if kind == "image":
+            return None
+        lead = screen.frames(protocol.lead_s)
+        return (
+            lead + screen.frames(protocol.window_start_s),
+            lead + screen.frames(protocol.window_end_s),
+        )
+
+    def accumulator(self, setting: Setting[DirectionProtocol]) -> PatternResponses:
+        """Return an empty list of presentations."""
+        return PatternResponses(setting)
+
+    def conclude(
+        self, accumulator: Accumulator, setting: Setting[DirectionProtocol]
+    ) -> tuple[dict[str, pd.DataFrame], xr.Dataset]:
+        """Average presentations into tuning curves, and measure and fit these."""
+        if not isinstance(accumulator, PatternResponses):
+            raise TypeError("direction concludes from the presentations it accumulated itself")
+        conditions, responses, harmonics = accumulator.collected()
+        is_image = setting.kind == "image"
+        axis = "orientation_deg" if is_image else "direction_deg"
+        angle_deg = np.unique(conditions[axis])
+        curve = _average(responses, conditions, axis, angle_deg)
+        measured = (
+            measure_orientation_tuning(curve, angle_deg)
+            if is_image
+            else measure_direction_tuning(curve, angle_deg)
+        )
+        if is_image:
+            measured["f1_f0"] = _phase_modulation(responses, conditions, curve, angle_deg)
+        else:
+            modulation = _average(harmonics, conditions, axis, angle_deg)
+            measured["f1_f0"] = _at_peak(modulation, curve)
+        error_source = "fit"
+        if setting.has_trial_noise:
+            error_source = "trials"
+            measured |= _permutation_tests(responses, conditions, axis, setting.protocol)
+        table = pd.concat(
+            [
+                setting.neurons.reset_index(drop=True),
+                pd.DataFrame(measured).assign(error_source=error_source),
+            ],
+            axis=1,
+        )
+        setting.on_done(len(table))
+        return {"neurons": table}, _arrays(curve, responses, conditions, axis, setting)
+
+
+def grating_conditions(protocol: DirectionProtocol, kind: Kind) -> pd.DataFrame:
+    """Return every combination of angle, frequencies and phase, one row a trial."""
+    if kind == "image":
+        angles = {
+            "orientation_deg": np.arange(protocol.orientation_count)
+            * 180
+            / protocol.orientation_count
+        }
+        temporal, phases = (0.0,), protocol.image_phase_count
+    else:
+        angles = {
+            "direction_deg": np.arange(protocol.direction_count) * 360 / protocol.direction_count
+        }
+        temporal, phases = protocol.temporal_frequency_hz, protocol.movie_phase_count
+    levels = {
+        **angles,
+        "spatial_frequency_cpd": protocol.spatial_frequency_cpd,
+        "temporal_frequency_hz": temporal,
+        "phase_deg": np.arange(phases) * 360 / phases,
+    }
+    grid = pd.MultiIndex.from_product(levels.values(), names=list(levels)).to_frame(index=False)
+    grid.insert(0, "trial", np.arange(len(grid)))
+    grid.insert(1, "onset_frame", 0)
+    return grid.assign(contrast=protocol.contrast)
+
+
+def measure_direction_tuning(curve: FloatArray, direction_deg: FloatArray) -> dict[str, Any]:
+    """Measure tuning to the direction of motion.
+
+    Parameters
+    ----------
+    curve : float array, shape (neuron, direction)
+        Mean responses.
+    direction_deg : float array, shape (direction,)
+        Evenly spaced over 360 degrees.
+
+    Returns
+    -------
+    dict of arrays, shape (neuron,)
+        ``status``; ``osi``, ``dsi``; preferred direction and orientation by the vector sum and by
+        the fit of two von Mises peaks of one width, 180 degrees apart, with its standard error;
+        ``half_width_deg`` at half height, with its standard error, missing where the fit never
+        falls to half; ``fit_r2``.
+    """
+    osi = orientation_selectivity_index(curve, direction_deg)
+    fit = fit_von_mises(curve, direction_deg, period_deg=360.0, peak_count=2)
+    return {
+        "status": _status(osi, fit),
+        "osi": osi,
+        "dsi": direction_selectivity_index(curve, direction_deg),
+        "preferred_direction_deg": preferred_direction_deg(curve, direction_deg),
+        "preferred_orientation_deg": preferred_orientation_deg(curve, direction_deg),
+        "fitted_direction_deg": fit["preferred_deg"].to_numpy(),
+        "fitted_direction_deg_se": fit["preferred_deg_se"].to_numpy(),
+        "fitted_orientation_deg": fit["preferred_deg"].to_numpy() % 180,
+        "fitted_orientation_deg_se": fit["preferred_deg_se"].to_numpy(),
+        **_fit_columns(fit),
+    }
+
+
+def measure_orientation_tuning(curve: FloatArray, orientation_deg: FloatArray) -> dict[str, Any]:
+    """Measure tuning to orientation alone.
+
+    Parameters
+    ----------
+    curve : float array, shape (neuron, orientation)
+        Mean responses.
+    orientation_deg : float array, shape (orientation,)
+        Evenly spaced over 180 degrees.
+
+    Returns
+    -------
+    dict of arrays, shape (neuron,)
+        As :func:`measure_direction_tuning`, with one von Mises peak and with everything that
+        concerns direction missing.
+    """
+    osi = orientation_selectivity_index(curve, orientation_deg)
+    fit = fit_von_mises(curve, orientation_deg, period_deg=180.0, peak_count=1)
+    missing = np.full(len(curve), np.nan)
+    return {
+        "status": _status(osi, fit),
+        "osi": osi,
+        "dsi": missing,
+        "preferred_direction_deg": missing,
+        "preferred_orientation_deg": preferred_orientation_deg(curve, orientation_deg),
+        "fitted_direction_deg": missing,
+        "fitted_direction_deg_se": missing,
+        "fitted_orientation_deg": fit["preferred_deg"].to_numpy(),
+        "fitted_orientation_deg_se": fit["preferred_deg_se"].to_numpy(),
+        **_fit_columns(fit),
+    }
+
+
+def _fit_columns(fit: pd.DataFrame) -> dict[str, Any]:
+    renamed = {
+        "half_width_deg": "half_width_deg",
+        "half_width_deg_se": "half_width_deg_se",
+        "concentration": "fit_concentration",
+        "amplitude": "fit_amplitude",
+        "amplitude_opposite": "fit_amplitude_opposite",
+        "baseline": "fit_baseline",
+        "r2": "fit_r2",
+    }
+    return {new: fit[old].to_numpy() for old, new in renamed.items()}
+
+
+def _status(osi: FloatArray, fit: pd.DataFrame) -> np.ndarray[Any, Any]:
+    status = fit["status"].to_numpy(dtype=object)
+    status[(status == "ok") & np.isnan(osi)] = "silent"
+    return status.astype(str)
+
+
+def _average(
+    values: FloatArray, conditions: pd.DataFrame, axis: str, angle_deg: FloatArray
+) -> FloatArray:
+    """Return the mean over presentations at each angle, first within equal conditions.
+
+    Averaging within conditions first keeps an unbalanced design from confounding angle with
+    frequency (a quirk of the published analysis of recorded gratings).
+
+    Returns
+    -------
+    float array, shape (neuron, angle)
+    """
+    keys = [axis, *_other_parameters(conditions, axis)]
+    cells = pd.DataFrame(values).groupby([conditions[key].to_numpy() for key in keys]).mean()
+    return cells.groupby(level=0).mean().loc[angle_deg].to_numpy().T
+
+
+def _other_parameters(conditions: pd.DataFrame, axis: str) -> list[str]:
+    names = ("spatial_frequency_cpd", "temporal_frequency_hz", "contrast")
+    return [name for name in names if name in conditions and name != axis]
+
+
+def _at_peak(modulation: FloatArray, curve: FloatArray) -> FloatArray:
+    """Return modulation over mean at each neuron's best angle."""
+    best = np.argmax(np.nan_to_num(curve, nan=-np.inf), axis=1)
+    rows = np.arange(len(curve))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = modulation[rows, best] / curve[rows, best]
+    return np.where(curve[rows, best] > 0, ratio, np.nan)
+
+
+def _phase_modulation(
+    responses: FloatArray, conditions: pd.DataFrame, curve: FloatArray, angle_deg: FloatArray
+) -> FloatArray:
+    """Return F1/F0 over the phases of still gratings, averaged over spatial frequencies."""
+    wave = np.exp(-1j * np.radians(conditions["phase_deg"].to_numpy()))
+    keys = ["orientation_deg", "spatial_frequency_cpd"]
+    groups = [conditions[key].to_numpy() for key in keys]
+    parts = [
+        pd.DataFrame(part).groupby(groups).mean() for part in (responses * wave.real[:, None],
+                                                               responses * wave.imag[:, None])
+    ]
+    harmonic = 2 * np.hypot(*parts)
+    return _at_peak(harmonic.groupby(level=0).mean().loc[angle_deg].to_numpy().T, curve)
+
+
+def _permutation_tests(
+    responses: FloatArray, conditions: pd.DataFrame, axis: str, protocol: DirectionProtocol
+) -> dict[str, FloatArray]:
+    """Return p-values of both indices over repeated trials."""
+    angle_deg = conditions[axis].to_numpy()
+    tests = {"osi_p": "orientation"}
+    if axis == "direction_deg":
+        tests["dsi_p"] = "direction"
+    return {
+        column: selectivity_permutation_test(
+            responses,
+            angle_deg,
+            index=index,
+            shuffle_count=protocol.shuffle_count,
+            seed=protocol.seed,
+        ).p_value
+        for column, index in tests.items()
+    }
+
+
+def _arrays(
+    curve: FloatArray,
+    responses: FloatArray,
+    conditions: pd.DataFrame,
+    axis: str,
+    setting: Setting[DirectionProtocol],
+) -> xr.Dataset:
+    """Return the tuning curves, and the spread over presentations with its honest name."""
+    angle_deg = np.unique(conditions[axis])
+    groups = pd.DataFrame(responses).groupby(conditions[axis].to_numpy())
+    spread = groups.std().loc[angle_deg].to_numpy().T
+    if setting.has_trial_noise:
+        count = groups.size().loc[angle_deg].to_numpy()
+        name, values = "tuning_curve_sem", spread / np.sqrt(count)
+    else:
+        name, values = "spread_over_phases", spread
+    return xr.Dataset(
+        {
+            "tuning_curve": (("neuron", axis), curve),
+            name: (("neuron", axis), values),
+        },
+        coords={"neuron": setting.neurons["neuron"].to_numpy(), axis: angle_deg},
+    )
+
+
+def _draw_still(screen: Screen) -> Any:
+    def draw(rows: pd.DataFrame) -> np.ndarray[Any, Any]:
+        return static_grating(
+            screen,
+            orientation_deg=rows["orientation_deg"],
+            spatial_frequency_cpd=rows["spatial_frequency_cpd"],
+            phase_deg=rows["phase_deg"],
+            contrast=rows["contrast"],
+        )
+
+    return draw
+
+
+def _draw_drifting(screen: Screen, frames: int) -> Any:
+    def draw(rows: pd.DataFrame) -> np.ndarray[Any, Any]:
+        return drifting_grating(
+            screen,
+            direction_deg=rows["direction_deg"],
+            spatial_frequency_cpd=rows["spatial_frequency_cpd"],
+            temporal_frequency_hz=rows["temporal_frequency_hz"],
+            phase_deg=rows["phase_deg"],
+            contrast=rows["contrast"],
+            frame_count=frames,
+        )
+
+    return draw

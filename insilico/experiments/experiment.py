@@ -1,0 +1,249 @@
+"""What every experiment promises, and where it is found."""
+
+from __future__ import annotations
+
+import dataclasses
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from insilico.errors import CatalogError
+from insilico.experiments.protocols import Protocol
+from insilico.models.network import Kind
+from insilico.results import Responses, Result
+from insilico.screen import Screen
+from insilico.stimuli.stimuli import Stimuli
+
+P = TypeVar("P", bound=Protocol)
+
+#: Experiments by name: where their class lives. Importing it is put off until it is needed.
+EXPERIMENTS = {
+    "retinotopy": "insilico.experiments.retinotopy:Retinotopy",
+    "direction": "insilico.experiments.direction:Direction",
+}
+
+#: Earlier results that an experiment builds on, by name.
+Given = Mapping[str, Result]
+
+
+def find_experiment(name: str) -> Experiment[Any]:
+    """Return an experiment by name.
+
+    Raises
+    ------
+    CatalogError
+        If there is none of that name.
+    """
+    if name not in EXPERIMENTS:
+        raise CatalogError(f"there is no experiment {name!r}; there are {', '.join(EXPERIMENTS)}")
+    module, attribute = EXPERIMENTS[name].split(":")
+    return getattr(import_module(module), attribute)()  # type: ignore[no-any-return]
+
+
+@dataclasses.dataclass(frozen=True)
+class Block:
+    """Some consecutive trials on their way into an analysis.
+
+    Attributes
+    ----------
+    trials : range
+        Their numbers.
+    conditions : DataFrame
+        Their rows of the conditions table.
+    frames : callable
+        Gives their frames as ``Stimuli.render`` draws them, or ``None`` where nobody has them.
+    responses : float array, shape (trial, neuron[, frame])
+        What the neurons answered.
+    first_frame : int
+        The frame of the trial that ``responses[..., 0]`` belongs to.
+    """
+
+    trials: range
+    conditions: pd.DataFrame
+    frames: Callable[[], np.ndarray[Any, Any]]
+    responses: np.ndarray[Any, Any]
+    first_frame: int = 0
+
+
+class Accumulator(ABC):
+    """What an experiment keeps of the responses as they come in."""
+
+    @abstractmethod
+    def add(self, block: Block) -> None:
+        """Take in some trials. Blocks come in order."""
+
+    @abstractmethod
+    def state(self) -> dict[str, np.ndarray[Any, Any]]:
+        """Return everything kept, so that an interrupted run can be taken up."""
+
+    @abstractmethod
+    def restore(self, state: Mapping[str, np.ndarray[Any, Any]]) -> None:
+        """Take up from what :meth:`state` returned."""
+
+    def is_enough(self) -> bool:
+        """Whether the measurement may stop before its last trial."""
+        return False
+
+
+@dataclasses.dataclass(frozen=True)
+class Setting(Generic[P]):
+    """Everything an analysis knows beside the responses.
+
+    Attributes
+    ----------
+    protocol : Protocol
+        Of the experiment.
+    kind : {"image", "movie"}
+        What was shown.
+    screen : Screen
+        Where.
+    neurons : DataFrame
+        Who answered; one row a neuron.
+    given : mapping of str to Result
+        Earlier results.
+    has_trial_noise : bool
+        Whether repeated trials differ.
+    jobs : int
+        Processes for fits.
+    keep : callable
+        ``keep(name, compute)`` returns a table that an interrupted run had finished, or computes
+        and stores it.
+    on_done : callable
+        Told how many neurons have just been analyzed.
+    """
+
+    protocol: P
+    kind: Kind
+    screen: Screen
+    neurons: pd.DataFrame
+    given: Given = dataclasses.field(default_factory=dict)
+    has_trial_noise: bool = False
+    jobs: int = 1
+    keep: Callable[[str, Callable[[], pd.DataFrame]], pd.DataFrame] = (
+        lambda name, compute: compute()
+    )
+    on_done: Callable[[int], None] = lambda count: None
+
+
+class Experiment(ABC, Generic[P]):
+    """A question: from a protocol to stimuli, and from responses to numbers.
+
+    Attributes
+    ----------
+    name : str
+        As on the command line.
+    protocol_type : type
+        Its protocol class.
+    kinds : tuple of str
+        Which twins can answer it.
+    """
+
+    name: str
+    protocol_type: type[P]
+    kinds: tuple[Kind, ...] = ("image", "movie")
+
+    @abstractmethod
+    def stimuli(
+        self, protocol: P, screen: Screen, kind: Kind, given: Given | None = None
+    ) -> Stimuli:
+        """Return what is shown."""
+
+    @abstractmethod
+    def window(self, protocol: P, screen: Screen, kind: Kind) -> tuple[int, int] | None:
+        """Return the frames of a trial that are needed, the end exclusive; None for images."""
+
+    @abstractmethod
+    def accumulator(self, setting: Setting[P]) -> Accumulator:
+        """Return an empty accumulator."""
+
+    @abstractmethod
+    def conclude(
+        self, accumulator: Accumulator, setting: Setting[P]
+    ) -> tuple[dict[str, pd.DataFrame], xr.Dataset]:
+        """Turn what was accumulated into tables and arrays."""
+
+    def analyze(
+        self,
+        responses: Responses,
+        protocol: P,
+        *,
+        screen: Screen,
+        given: Given | None = None,
+        jobs: int = 1,
+    ) -> Result:
+        """Analyze responses that exist already: recorded ones, or a twin's.
+
+        Parameters
+        ----------
+        responses : Responses
+            With the conditions of the experiment's stimuli.
+        protocol : Protocol
+            With which they were measured.
+        screen : Screen
+            Where the stimuli were shown.
+        given : mapping of str to Result, optional
+            Earlier results.
+        jobs : int
+            Processes for fits.
+
+        Returns
+        -------
+        Result
+        """
+        kind: Kind = "movie" if responses.values.ndim == 3 else "image"
+        setting = Setting(
+            protocol,
+            kind,
+            screen,
+            responses.neurons,
+            given=given or {},
+            has_trial_noise=responses.has_trial_noise,
+            jobs=jobs,
+        )
+        stimuli = self.stimuli(protocol, screen, kind, given)
+        if responses.conditions is not None:
+            stimuli = dataclasses.replace(stimuli, conditions=responses.conditions)
+        accumulator = self.accumulator(setting)
+        for trials in stimuli.blocks():
+            accumulator.add(
+                make_block(
+                    stimuli,
+                    trials,
+                    responses.values[trials.start : trials.stop],
+                    first_frame=responses.first_frame,
+                )
+            )
+        tables, arrays = self.conclude(accumulator, setting)
+        provenance = {"source": dict(responses.source), "units": responses.units}
+        return Result(self.name, tables, arrays, protocol.to_dict(), provenance)
+
+
+def make_block(
+    stimuli: Stimuli,
+    trials: range,
+    responses: np.ndarray[Any, Any],
+    *,
+    first_frame: int,
+    frames: np.ndarray[Any, Any] | None = None,
+) -> Block:
+    """Put the responses to some trials together with what was shown; draws it only if asked."""
+    trial = stimuli.conditions["trial"]
+    first, last = np.searchsorted(trial, [trials.start, trials.stop])
+    return Block(
+        trials,
+        stimuli.conditions.iloc[first:last],
+        (lambda: stimuli.render(trials)) if frames is None else (lambda: frames),
+        responses,
+        first_frame,
+    )
+
+
+def result_folder(run: Path, experiment: str) -> Path:
+    """Return where a run folder keeps the result of an experiment."""
+    return run / experiment

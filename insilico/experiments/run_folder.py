@@ -1,0 +1,228 @@
+"""The run folder: one twin's results, and what an interrupted measurement had reached."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from insilico.errors import RunFolderError
+from insilico.files import atomic_file
+from insilico.results import Result
+
+State = dict[str, np.ndarray[Any, Any]]
+
+#: Name of the file that makes a folder a run folder.
+RECORD = "run.json"
+#: Where unfinished work waits, inside the run folder.
+PARTS = "parts"
+
+
+def fingerprint(values: Any) -> str:
+    """Return a hash of plain values; equal values have equal hashes."""
+    text = json.dumps(values, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+class Parts:
+    """Unfinished work of one experiment; keeps nothing where there is no folder.
+
+    Parameters
+    ----------
+    folder : Path or None
+        Where parts are kept.
+    """
+
+    def __init__(self, folder: Path | None) -> None:
+        self.folder = folder
+
+    def save_state(self, state: State, trial_count: int, is_finished: bool) -> None:
+        """Write down what was accumulated over the first trials."""
+        if self.folder is None:
+            return
+        progress = np.array([trial_count, int(is_finished)])
+        with atomic_file(self.folder / "state.npz") as draft:
+            np.savez(draft, **state, __progress__=progress)  # type: ignore[arg-type]
+
+    def load_state(self) -> tuple[State, int, bool] | None:
+        """Return what :meth:`save_state` wrote, or None.
+
+        Raises
+        ------
+        RunFolderError
+            If the file is damaged.
+        """
+        if self.folder is None or not (path := self.folder / "state.npz").exists():
+            return None
+        try:
+            with np.load(path, allow_pickle=False) as stored:
+                state = {name: stored[name] for name in stored.files}
+            trial_count, is_finished = state.pop("__progress__")
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+            raise RunFolderError(
+                f"{path} is damaged ({error}); delete it to measure from the start"
+            ) from error
+        return state, int(trial_count), bool(is_finished)
+
+    def keep(self, name: str, compute: Callable[[], pd.DataFrame]) -> pd.DataFrame:
+        """Return a table that an earlier run had finished, or compute and store it."""
+        if self.folder is None:
+            return compute()
+        path = self.folder / f"{name}.parquet"
+        if path.exists():
+            return pd.read_parquet(path)
+        table = compute()
+        with atomic_file(path) as draft:
+            table.to_parquet(draft)
+        return table
+
+
+class RunFolder:
+    """A folder with the results of one twin: same weights, mouse, neurons, state and units.
+
+    Parameters
+    ----------
+    path : Path
+        The folder.
+    record : dict
+        Content of ``run.json``.
+    """
+
+    def __init__(self, path: Path, record: dict[str, Any]) -> None:
+        self.path = path
+        self._record = record
+
+    @classmethod
+    def open(cls, path: str | Path, identity: Mapping[str, Any], *, command: str) -> RunFolder:
+        """Start a run folder, or continue one of the same twin.
+
+        Parameters
+        ----------
+        path : path
+            The folder; made if it does not exist.
+        identity : mapping
+            What decides the answers beside the protocols.
+        command : str
+            What the user typed.
+
+        Raises
+        ------
+        RunFolderError
+            If the folder holds another run or other files, or cannot be written.
+        """
+        path = Path(path)
+        wanted = fingerprint(identity)
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            if (path / RECORD).exists():
+                return cls._continue(path, wanted, identity)
+            if any(entry for entry in path.iterdir() if not entry.name.startswith(".")):
+                raise RunFolderError(
+                    f"{path} holds files that are no run of insilico; give a new folder to --out"
+                )
+            folder = cls(
+                path,
+                {
+                    "format": 1,
+                    "fingerprint": wanted,
+                    "identity": dict(identity),
+                    "command": command,
+                    "experiments": {},
+                },
+            )
+            folder._write()
+        except OSError as error:
+            if isinstance(error, RunFolderError):
+                raise
+            raise RunFolderError(
+                f"the run folder {path} cannot be written ({error.strerror}); choose another"
+            ) from error
+        return folder
+
+    @classmethod
+    def _continue(cls, path: Path, wanted: str, identity: Mapping[str, Any]) -> RunFolder:
+        try:
+            record = json.loads((path / RECORD).read_text())
+            there = record["identity"]
+        except (ValueError, KeyError) as error:
+            raise RunFolderError(
+                f"{path / RECORD} is damaged; give a new folder to --out"
+            ) from error
+        if record["fingerprint"] != wanted:
+            differs = [key for key in identity if fingerprint(identity[key]) != fingerprint(there.get(key))]
+            raise RunFolderError(
+                f"{path} holds another run: its {' and '.join(differs) or 'content'} differ; give "
+                "a new folder to --out, or delete this one"
+            )
+        return cls(path, record)
+
+    def finished(self, experiment: str, protocol: Mapping[str, Any]) -> Result | None:
+        """Return the finished result of an experiment with this protocol, or None.
+
+        Raises
+        ------
+        RunFolderError
+            If the folder holds the experiment with another protocol.
+        """
+        entry = self._record["experiments"].get(experiment)
+        if entry is None:
+            return None
+        self._check(experiment, entry, protocol)
+        return Result.load(self.path / experiment) if entry["state"] == "finished" else None
+
+    def parts(self, experiment: str, protocol: Mapping[str, Any]) -> Parts:
+        """Note that an experiment is under way, and return where its parts are kept.
+
+        Raises
+        ------
+        RunFolderError
+            If the folder holds the experiment with another protocol.
+        """
+        entry = self._record["experiments"].get(experiment)
+        if entry is not None:
+            self._check(experiment, entry, protocol)
+        self._record["experiments"][experiment] = {
+            "state": "running",
+            "fingerprint": fingerprint(protocol),
+            "protocol": dict(protocol),
+        }
+        self._write()
+        return Parts(self.path / PARTS / experiment)
+
+    def finish(self, result: Result) -> None:
+        """Save a result and clear its parts.
+
+        Raises
+        ------
+        RunFolderError
+            If it cannot be written.
+        """
+        result.save(self.path / result.experiment)
+        self._record["experiments"][result.experiment]["state"] = "finished"
+        self._write()
+        shutil.rmtree(self.path / PARTS / result.experiment, ignore_errors=True)
+        parts = self.path / PARTS
+        if parts.exists() and not any(parts.iterdir()):
+            parts.rmdir()
+
+    def _check(self, experiment: str, entry: Mapping[str, Any], protocol: Mapping[str, Any]) -> None:
+        if entry["fingerprint"] == fingerprint(protocol):
+            return
+        there = entry["protocol"]
+        keys = sorted(set(protocol) | set(there))
+        differs = [key for key in keys if protocol.get(key) != there.get(key)]
+        raise RunFolderError(
+            f"{self.path} holds {experiment} with another protocol: {', '.join(differs)} differ; "
+            "give a new folder to --out"
+        )
+
+    def _write(self) -> None:
+        with atomic_file(self.path / RECORD) as draft:
+            draft.write_text(json.dumps(self._record, indent=2, default=str) + "\n")

@@ -1,0 +1,252 @@
+"""Run an experiment on a twin: stimuli in, responses accumulated, a result out; continues if stopped."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import logging
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import insilico
+from insilico.errors import ProtocolError
+from insilico.experiments.experiment import (
+    Accumulator,
+    Experiment,
+    Given,
+    Setting,
+    find_experiment,
+    make_block,
+)
+from insilico.experiments.protocols import Protocol, read_protocol
+from insilico.experiments.run_folder import Parts, RunFolder
+from insilico.progress import progress_bar
+from insilico.results import Result
+from insilico.stimuli.stimuli import Stimuli
+from insilico.twin import PreparedTwin, Twin
+from insilico.twin.selection import NeuronSelection
+
+logger = logging.getLogger(__name__)
+
+#: A long measurement writes down how far it is about this often.
+SAVE_EVERY_S = 60.0
+
+
+def run(
+    experiment: str,
+    twin: Twin,
+    *,
+    protocol: str | Path | Protocol | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    mouse: str | None = None,
+    neurons: NeuronSelection = None,
+    behavior: Any = None,
+    given: Given | None = None,
+    out: str | Path | None = None,
+    jobs: int | None = None,
+    progress: bool = False,
+    command: str = "",
+) -> Result:
+    """Run one experiment on a twin.
+
+    Parameters
+    ----------
+    experiment : str
+        "retinotopy" or "direction".
+    twin : Twin
+        Who is asked.
+    protocol : str, Path or Protocol, optional
+        A TOML file or the name of a shipped protocol; the experiment's default when left out.
+    overrides : mapping, optional
+        Values that replace those of the protocol.
+    mouse, neurons, behavior
+        As for :meth:`insilico.Twin.respond`.
+    given : mapping of str to Result, optional
+        Earlier results that the experiment builds on.
+    out : path, optional
+        A run folder: the result is saved in it, and an interrupted measurement is continued.
+    jobs : int, optional
+        Processes for fits; all processors when left out.
+    progress : bool
+        Show progress on stderr.
+    command : str
+        Recorded in the provenance.
+
+    Returns
+    -------
+    Result
+
+    Raises
+    ------
+    ProtocolError, CatalogError, MouseError, NeuronError, UnitsError
+        If an argument does not fit.
+    RunFolderError
+        If ``out`` holds another run, or cannot be written.
+
+    Examples
+    --------
+    >>> import insilico
+    >>> twin = insilico.SimulatedV1("image", simple_count=4, energy_count=0)
+    >>> result = insilico.run("direction", twin, jobs=1)
+    >>> list(result.neurons["status"])
+    ['ok', 'ok', 'ok', 'ok']
+    """
+    question = find_experiment(experiment)
+    values = _protocol(question, protocol, overrides)
+    screen = twin.screen(mouse)
+    prepared = twin.prepare(
+        mouse,
+        neurons=neurons,
+        behavior=behavior,
+        is_gray=True,
+        window=question.window(values, screen, twin.kind),
+    )
+    identity = describe(twin, prepared)
+    folder = None if out is None else RunFolder.open(out, identity, command=command)
+    if folder is not None:
+        finished = folder.finished(experiment, values.to_dict())
+        if finished is not None:
+            logger.info("%s is finished already: %s", experiment, folder.path / experiment)
+            return finished
+    parts = Parts(None) if folder is None else folder.parts(experiment, values.to_dict())
+    setting = Setting(
+        values,
+        twin.kind,
+        screen,
+        prepared.neurons_table(),
+        given=given or {},
+        jobs=jobs or os.cpu_count() or 1,
+        keep=parts.keep,
+    )
+    started = time.monotonic()
+    stimuli = question.stimuli(values, screen, twin.kind, given)
+    accumulator = question.accumulator(setting)
+    measured = _measure(stimuli, prepared, accumulator, parts, label=experiment, shown=progress)
+    with progress_bar(f"{experiment}: analysis", len(setting.neurons), shown=progress) as advance:
+        try:
+            tables, arrays = question.conclude(
+                accumulator, dataclasses.replace(setting, on_done=advance)
+            )
+        except KeyboardInterrupt:
+            parts.save_state(accumulator.state(), measured.trial_count, measured.is_finished)
+            raise
+    provenance = {
+        **identity,
+        "package": f"insilico {insilico.__version__}",
+        "device": str(prepared.device),
+        "plan": prepared.plan,
+        "seed": values.seed,
+        "stimulus_id": measured.stimulus_id,
+        "trials": measured.trial_count,
+        "given": {name: result.provenance.get("fingerprint") for name, result in setting.given.items()},
+        "command": command,
+        "seconds": round(time.monotonic() - started, 2),
+    }
+    result = Result(experiment, tables, arrays, values.to_dict(), provenance)
+    if folder is not None:
+        folder.finish(result)
+    return result
+
+
+def describe(twin: Twin, prepared: PreparedTwin) -> dict[str, Any]:
+    """Return what decides the answers beside the protocol: weights, neurons, state, units."""
+    statistics = prepared.mouse.statistics
+    state = [prepared.behavior, prepared.pupil_center]
+    return {
+        "model": twin.name,
+        "weights": twin.provenance,
+        "mouse": prepared.mouse.name,
+        "neuron_count": len(prepared.neurons),
+        "neurons_sha256": hashlib.sha256(prepared.neurons.tobytes()).hexdigest(),
+        "behavior": [None if values is None else np.asarray(values).tolist() for values in state],
+        "input_units": prepared.stimulus_units.name,
+        "output_units": prepared.response_units.name,
+        "stimulus_statistics": {
+            "mean": prepared.stimulus_units.mean,
+            "std": prepared.stimulus_units.std,
+            "source": statistics.sources.get("stimulus", "given"),
+        },
+        "precision": prepared.precision,
+        "screen": prepared.mouse.screen.to_dict(),
+    }
+
+
+@dataclasses.dataclass(frozen=True)
+class _Measured:
+    trial_count: int
+    stimulus_id: str
+    is_finished: bool
+
+
+def _protocol(
+    question: Experiment[Any],
+    protocol: str | Path | Protocol | None,
+    overrides: Mapping[str, Any] | None,
+) -> Any:
+    if isinstance(protocol, Protocol):
+        if not isinstance(protocol, question.protocol_type):
+            raise ProtocolError(
+                f"a protocol of {protocol.experiment} was given to {question.name}; give one of "
+                f"{question.name}"
+            )
+        return dataclasses.replace(protocol, **(overrides or {}))
+    return read_protocol(
+        question.protocol_type, protocol, overrides=overrides, experiment=question.name
+    )
+
+
+def _measure(
+    stimuli: Stimuli,
+    prepared: PreparedTwin,
+    accumulator: Accumulator,
+    parts: Parts,
+    *,
+    label: str,
+    shown: bool,
+) -> _Measured:
+    """Show the stimuli block by block, from where an earlier run stopped."""
+    saved = parts.load_state()
+    done, is_finished = 0, False
+    if saved is not None:
+        state, done, is_finished = saved
+        accumulator.restore(state)
+    digest = hashlib.sha256()
+    resumed_at = done
+    last_save = time.monotonic()
+    with progress_bar(label, len(stimuli), shown=shown) as advance:
+        advance(done)
+        try:
+            for trials in stimuli.blocks():
+                if is_finished or trials.start < done:
+                    continue
+                frames = stimuli.render(trials)
+                responses = prepared.respond(frames, first_trial=trials.start, on_batch=advance)
+                first_frame = prepared.first_frame(stimuli.trial_frames)
+                accumulator.add(
+                    make_block(stimuli, trials, responses, first_frame=first_frame, frames=frames)
+                )
+                digest.update(np.ascontiguousarray(frames).tobytes())
+                done = trials.stop
+                is_finished = done == len(stimuli) or accumulator.is_enough()
+                if time.monotonic() - last_save > SAVE_EVERY_S:
+                    parts.save_state(accumulator.state(), done, is_finished)
+                    last_save = time.monotonic()
+        except KeyboardInterrupt:
+            parts.save_state(accumulator.state(), done, is_finished)
+            raise
+    stimulus_id = digest.hexdigest() if resumed_at == 0 else _identify(stimuli, done)
+    return _Measured(done, stimulus_id, is_finished)
+
+
+def _identify(stimuli: Stimuli, trial_count: int) -> str:
+    """Return the hash of the trials shown, when some of them were shown by an earlier run."""
+    digest = hashlib.sha256()
+    for trials in stimuli.blocks():
+        if trials.start < trial_count:
+            digest.update(np.ascontiguousarray(stimuli.render(trials)).tobytes())
+    return digest.hexdigest()
