@@ -1,0 +1,1 @@
+"""Architectures, checkpoints, importers of published weights, and the zoo."""

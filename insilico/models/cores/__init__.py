@@ -1,0 +1,1 @@
+"""Cores: shared nonlinear features of the stimulus, one file each."""

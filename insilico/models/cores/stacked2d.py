@@ -1,0 +1,258 @@
+"""The stacked two-dimensional convolutional core of the Sensorium 2022 baselines."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from insilico.errors import ShapeError
+
+#: Zeros to add around a map: left, right, top, bottom, as :func:`torch.nn.functional.pad` takes it.
+Margins = tuple[int, int, int, int]
+#: A half-open range of rows or columns.
+Span = tuple[int, int]
+
+
+class DepthSeparableConvolution(nn.Module):
+    """Mix channels, filter each channel in space, mix channels again; no bias, nothing between.
+
+    References
+    ----------
+    neuralpredictors 0.3.0, layers/conv.py.
+    """
+
+    def __init__(self, input_channels: int, output_channels: int, *, kernel: int) -> None:
+        super().__init__()
+        self.in_depth_conv = nn.Conv2d(input_channels, output_channels, 1, bias=False)
+        self.spatial_conv = nn.Conv2d(
+            output_channels, output_channels, kernel, groups=output_channels, bias=False
+        )
+        self.out_depth_conv = nn.Conv2d(output_channels, output_channels, 1, bias=False)
+
+    def forward(self, features: Tensor, margins: Margins) -> Tensor:
+        """Convolve ``features`` (trial, channel, y, x) after adding zero ``margins``."""
+        mixed = add_margins(self.in_depth_conv(features), margins)
+        convolved: Tensor = self.out_depth_conv(self.spatial_conv(mixed))
+        return convolved
+
+
+class Convolution(nn.Conv2d):
+    """An ordinary convolution without bias, whose zero margins are given with each call."""
+
+    def __init__(self, input_channels: int, output_channels: int, *, kernel: int) -> None:
+        super().__init__(input_channels, output_channels, kernel, bias=False)
+
+    def forward(self, features: Tensor, margins: Margins) -> Tensor:  # type: ignore[override]
+        """Convolve ``features`` (trial, channel, y, x) after adding zero ``margins``."""
+        return super().forward(add_margins(features, margins))
+
+
+class Laplace(nn.Module):
+    """The discrete Laplace filter, over each kernel of a convolution with zeros outside.
+
+    References
+    ----------
+    neuralpredictors 0.3.0, regularizers.py.
+    """
+
+    filter: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        laplace = torch.tensor([[0.0, -1.0, 0.0], [-1.0, 4.0, -1.0], [0.0, -1.0, 0.0]])
+        self.register_buffer("filter", laplace[None, None])
+
+    def forward(self, kernels: Tensor) -> Tensor:
+        """Filter ``kernels`` (output, input, y, x), each on its own."""
+        single = kernels.reshape(-1, 1, *kernels.shape[2:])
+        return F.conv2d(single, self.filter, padding=1)
+
+
+class LaplaceL2Norm(nn.Module):
+    """Roughness of kernels, Σ(L∗w)² / Σw².
+
+    References
+    ----------
+    neuralpredictors 0.3.0, regularizers.py, ``LaplaceL2norm`` summed, as the Sensorium 2022
+    baselines were trained with.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.laplace = Laplace()
+
+    def forward(self, kernels: Tensor) -> Tensor:
+        """Return the scalar roughness of ``kernels`` (output, input, y, x)."""
+        roughness: Tensor = self.laplace(kernels).square().sum() / kernels.square().sum()
+        return roughness
+
+
+class Stacked2dCore(nn.Module):
+    """Convolutions one after another, each with batch normalization and ELU.
+
+    The first layer sees only whole kernels (no padding) unless ``pad_input``; later layers keep
+    the size of the map. Names of parameters and buffers are those of the published files.
+
+    Parameters
+    ----------
+    input_channels : int
+        Stimulus and behavior channels.
+    hidden_channels : int, default 64
+        Feature channels of every layer.
+    input_kernel, hidden_kernel : int, default 9 and 7
+        Odd side of the kernels of the first and of later layers, pixels.
+    layers : int, default 4
+        Number of layers, 1 or more.
+    is_linear : bool, default False
+        Whether to leave out every ELU.
+    depth_separable : bool, default True
+        Whether later layers are depth separable.
+    pad_input : bool, default False
+        Whether the first layer keeps the size of the map too.
+    momentum : float, default 0.9
+        Weight of the newest batch in the running statistics (the framework's convention).
+
+    Raises
+    ------
+    ShapeError
+        If a kernel is even, or a number of layers or channels is below 1.
+
+    References
+    ----------
+    neuralpredictors 0.3.0, layers/cores/conv2d.py; defaults: the four published checkpoints of
+    sensorium, notebooks/model_tutorial.
+    """
+
+    def __init__(
+        self,
+        input_channels: int,
+        *,
+        hidden_channels: int = 64,
+        input_kernel: int = 9,
+        hidden_kernel: int = 7,
+        layers: int = 4,
+        is_linear: bool = False,
+        depth_separable: bool = True,
+        pad_input: bool = False,
+        momentum: float = 0.9,
+    ) -> None:
+        super().__init__()
+        if input_kernel % 2 == 0 or hidden_kernel % 2 == 0:
+            raise ShapeError(
+                f"kernels of {input_kernel} and {hidden_kernel} pixels; give odd sizes, so that a "
+                "kernel has a center"
+            )
+        if min(input_channels, hidden_channels, layers, input_kernel, hidden_kernel) < 1:
+            raise ShapeError("a core needs at least one layer, one channel and one-pixel kernels")
+        self.hidden_channels = hidden_channels
+        self.kernels = (input_kernel, *(layers - 1) * [hidden_kernel])
+        self.paddings = (
+            input_kernel // 2 if pad_input else 0,
+            *(layers - 1) * [hidden_kernel // 2],
+        )
+        self.features = nn.Sequential()
+        for index, kernel in enumerate(self.kernels):
+            source = hidden_channels if index else input_channels
+            is_separable = depth_separable and index > 0
+            block = DepthSeparableConvolution if is_separable else Convolution
+            layer: OrderedDict[str, nn.Module] = OrderedDict()
+            layer["ds_conv" if is_separable else "conv"] = block(
+                source, hidden_channels, kernel=kernel
+            )
+            layer["norm"] = nn.BatchNorm2d(hidden_channels, momentum=momentum)
+            if not is_linear:
+                layer["nonlin"] = nn.ELU()
+            self.features.add_module(f"layer{index}", nn.Sequential(layer))
+        self._input_weights_regularizer = LaplaceL2Norm()
+        self._initialize()
+
+    def _initialize(self) -> None:
+        """Draw Xavier-normal kernels, as neuralpredictors does."""
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.xavier_normal_(module.weight)
+
+    def output_shape(self, height: int, width: int) -> tuple[int, int]:
+        """Rows and columns of the feature map of a ``height`` by ``width`` input."""
+        loss = self.kernels[0] - 1 - 2 * self.paddings[0]
+        return height - loss, width - loss
+
+    def forward(self, stimulus: Tensor) -> Tensor:
+        """Return features (trial, channel, y, x) of a stimulus (trial, channel, y, x)."""
+        features = stimulus
+        for layer, padding in zip(self.features, self.paddings, strict=True):
+            features = _apply(layer, features, (padding,) * 4)  # type: ignore[arg-type]
+        return features
+
+    def forward_window(self, stimulus: Tensor, rows: slice, columns: slice) -> Tensor:
+        """Return a window of the feature map, and compute only what reaches it.
+
+        In evaluation mode this is ``forward(stimulus)[..., rows, columns]`` exactly: from the last
+        layer back, the needed range grows by half a kernel, and zeros are added only where it
+        leaves the map. (In training mode the batch statistics would be those of the window.)
+
+        Parameters
+        ----------
+        stimulus : float tensor, shape (trial, channel, y, x)
+            Standardized stimulus, whole.
+        rows, columns : slice
+            Non-empty window of the feature map; step 1.
+
+        Returns
+        -------
+        float tensor, shape (trial, channel, row, column)
+
+        Raises
+        ------
+        ShapeError
+            If the window is empty or has a step.
+        """
+        sizes = self.output_shape(*stimulus.shape[-2:])
+        row_plan = self._plan(rows, sizes[0])
+        column_plan = self._plan(columns, sizes[1])
+        (top, bottom), (left, right) = row_plan[0][0], column_plan[0][0]
+        features = stimulus[..., top:bottom, left:right]
+        for layer, (_, vertical), (_, horizontal) in zip(
+            self.features, row_plan, column_plan, strict=True
+        ):
+            features = _apply(layer, features, (*horizontal, *vertical))  # type: ignore[arg-type]
+        return features
+
+    def _plan(self, window: slice, size: int) -> list[tuple[Span, tuple[int, int]]]:
+        """Input range and zero margins of every layer, along one axis of the map."""
+        start, stop, step = window.indices(size)
+        if step != 1 or start >= stop:
+            raise ShapeError(f"the window {window} of a map of {size} is empty or has a step")
+        plan: list[tuple[Span, tuple[int, int]]] = []
+        for index in reversed(range(len(self.kernels))):
+            kernel, padding = self.kernels[index], self.paddings[index]
+            input_size = size + kernel - 1 - 2 * padding
+            start, stop = start - padding, stop - padding + kernel - 1
+            margins = max(0, -start), max(0, stop - input_size)
+            start, stop, size = max(0, start), min(stop, input_size), input_size
+            plan.insert(0, ((start, stop), margins))
+        return plan
+
+    def regularizer(self) -> Tensor:
+        """Roughness of the first layer's kernels (see :class:`LaplaceL2Norm`)."""
+        penalty: Tensor = self._input_weights_regularizer(
+            self.features.get_submodule("layer0.conv").weight
+        )
+        return penalty
+
+
+def add_margins(features: Tensor, margins: Margins) -> Tensor:
+    """Surround a map by zeros, without a copy where there are none to add."""
+    return F.pad(features, margins) if any(margins) else features
+
+
+def _apply(layer: nn.Sequential, features: Tensor, margins: Margins) -> Tensor:
+    """Convolve with the given margins, then normalize and bend."""
+    convolution, *rest = layer
+    features = convolution(features, margins)
+    for module in rest:
+        features = module(features)
+    return features

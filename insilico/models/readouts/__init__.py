@@ -1,0 +1,1 @@
+"""Readouts: from shared features to single neurons, one file each."""

@@ -1,0 +1,244 @@
+"""The full Gaussian readout: every neuron reads the feature map at one point."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from insilico.errors import ShapeError, UnitsError
+from insilico.models.network import select_neurons
+from insilico.models.readouts.points import PointReadout
+
+GaussType = Literal["full", "uncorrelated", "isotropic"]
+
+#: Shape of one neuron's ``sigma`` by kind of Gaussian.
+SIGMA_SHAPES: dict[str, tuple[int, int]] = {
+    "full": (2, 2),
+    "uncorrelated": (1, 2),
+    "isotropic": (1, 1),
+}
+
+
+class FullGaussian2d(nn.Module):
+    """Read features at a point that is drawn from a Gaussian in training, its mean in evaluation.
+
+    The mean is a parameter of each neuron, or predicted from its place in the cortex. Names of
+    parameters and buffers are those of the published files.
+
+    Parameters
+    ----------
+    channels : int
+        Feature channels.
+    neuron_count : int
+        Number of neurons.
+    position : {"cortex", "free"}
+        Whether the mean is predicted from cortical position or is a parameter.
+    gauss_type : {"full", "uncorrelated", "isotropic"}
+        Covariance of the training-time samples.
+    predictor_hidden_units : int, default 30
+        Hidden units of the predictor.
+    initial_sigma : float, default 0.1
+        Spread of the samples before training; the map is 2 wide.
+    initial_position_range : float, default 0.3
+        Free means start uniformly within plus and minus this.
+
+    Attributes
+    ----------
+    source_grid : float tensor, shape (neuron, 2)
+        Normalized cortical positions (see :func:`normalize_cortex`); zeros until they are set or
+        loaded. Only with ``position="cortex"``.
+
+    Raises
+    ------
+    UnitsError
+        If ``position`` or ``gauss_type`` is unknown.
+
+    References
+    ----------
+    Lurz et al. 2021, "Generalization in data-driven models of primary visual cortex"; names,
+    formulas and initial values: neuralpredictors 0.3.0, layers/readouts/gaussian.py; defaults: the
+    published checkpoints of sensorium, notebooks/model_tutorial.
+    """
+
+    source_grid: Tensor
+
+    def __init__(
+        self,
+        channels: int,
+        neuron_count: int,
+        *,
+        position: Literal["cortex", "free"] = "cortex",
+        gauss_type: GaussType = "full",
+        predictor_hidden_units: int = 30,
+        initial_sigma: float = 0.1,
+        initial_position_range: float = 0.3,
+    ) -> None:
+        super().__init__()
+        if position not in ("cortex", "free"):
+            raise UnitsError(f"the readout's position is {position!r}; give 'cortex' or 'free'")
+        if gauss_type not in SIGMA_SHAPES:
+            raise UnitsError(f"gauss_type is {gauss_type!r}; give one of {', '.join(SIGMA_SHAPES)}")
+        self.neuron_count = neuron_count
+        self.gauss_type = gauss_type
+        self.position = position
+        sigma = torch.full((1, neuron_count, *SIGMA_SHAPES[gauss_type]), initial_sigma)
+        if gauss_type == "full":
+            sigma.uniform_(-initial_sigma, initial_sigma)
+        self.sigma = nn.Parameter(sigma)
+        self._features = nn.Parameter(torch.full((1, channels, 1, neuron_count), 1 / channels))
+        self.bias = nn.Parameter(torch.zeros(neuron_count))
+        if position == "cortex":
+            self.register_buffer("source_grid", torch.zeros(neuron_count, 2))
+            self.mu_transform = nn.Sequential(
+                nn.Linear(2, predictor_hidden_units),
+                nn.ELU(),
+                nn.Linear(predictor_hidden_units, 2),
+                nn.Tanh(),
+            )
+        else:
+            start = torch.empty(1, neuron_count, 1, 2)
+            start.uniform_(-initial_position_range, initial_position_range)
+            self._mu = nn.Parameter(start)
+
+    def positions(self, neurons: Tensor | None = None) -> Tensor:
+        """Return the mean point of each neuron.
+
+        Parameters
+        ----------
+        neurons : int64 tensor, shape (neuron,), optional
+            The asked neurons; all when left out.
+
+        Returns
+        -------
+        float tensor, shape (neuron, 2)
+            Points (x, y) in [-1, 1], the centers of the corner cells of the feature map.
+        """
+        if self.position == "cortex":
+            means: Tensor = self.mu_transform(select_neurons(self.source_grid, neurons, axis=0))
+        else:
+            means = select_neurons(self._mu[0, :, 0], neurons, axis=0)
+        return means.clamp(-1, 1)
+
+    def sample(self, trials: int, neurons: Tensor | None = None) -> Tensor:
+        """Draw a point for each trial and neuron, clamped to the map.
+
+        Parameters
+        ----------
+        trials : int
+            Points per neuron.
+        neurons : int64 tensor, shape (neuron,), optional
+            The asked neurons; all when left out.
+
+        Returns
+        -------
+        float tensor, shape (trial, neuron, 2)
+        """
+        means = self.positions(neurons)
+        sigma = select_neurons(self.sigma[0], neurons, axis=0)
+        noise = torch.randn(trials, *means.shape, device=means.device, dtype=means.dtype)
+        if self.gauss_type == "full":
+            spread = torch.einsum("nij,tnj->tni", sigma, noise)
+        else:
+            spread = sigma[:, 0] * noise
+        return (means + spread).clamp(-1, 1)
+
+    def forward(
+        self, features: Tensor, *, neurons: Tensor | None = None, shift: Tensor | None = None
+    ) -> Tensor:
+        """Read each neuron's value from a feature map.
+
+        Parameters
+        ----------
+        features : float tensor, shape (trial, channel, y, x)
+            The core's output.
+        neurons : int64 tensor, shape (neuron,), optional
+            The asked neurons, which are all that is computed; all when left out.
+        shift : float tensor, shape (trial, 2), optional
+            Added to every point after it was clamped to the map; a point may leave the map, where
+            features are zero.
+
+        Returns
+        -------
+        float tensor, shape (trial, neuron)
+
+        Raises
+        ------
+        ShapeError
+            If the map has another number of channels, or the shift is not one pair a trial.
+        """
+        trials, channels = features.shape[:2]
+        if channels != self._features.shape[1]:
+            raise ShapeError(
+                f"the feature map has {channels} channels; the readout has weights for "
+                f"{self._features.shape[1]}"
+            )
+        points = (
+            self.sample(trials, neurons)
+            if self.training
+            else self.positions(neurons).expand(trials, -1, -1)
+        )
+        if shift is not None:
+            if shift.shape != (trials, 2):
+                raise ShapeError(
+                    f"shift has shape {tuple(shift.shape)}; give one (x, y) a trial: ({trials}, 2)"
+                )
+            points = points + shift[:, None]
+        sampled = F.grid_sample(features, points[:, :, None], align_corners=True)[..., 0]
+        weights = select_neurons(self._features[0, :, 0], neurons, axis=1)
+        return (sampled * weights).sum(dim=1) + select_neurons(self.bias, neurons, axis=0)
+
+    def at_fixed_points(
+        self, map_shape: tuple[int, int], *, neurons: Tensor, shift: Tensor | None = None
+    ) -> PointReadout:
+        """Return the evaluation-mode readout for one shift of all trials, made fast.
+
+        Parameters
+        ----------
+        map_shape : (int, int)
+            Rows and columns of the feature map.
+        neurons : int64 tensor, shape (neuron,)
+            The asked neurons.
+        shift : float tensor, shape (2,), optional
+            Added to every point.
+
+        Returns
+        -------
+        PointReadout
+            Parameters are copied into it: gradients flow to the features alone.
+        """
+        with torch.no_grad():
+            points = self.positions(neurons)
+            return PointReadout(
+                points if shift is None else points + shift,
+                select_neurons(self._features[0, :, 0], neurons, axis=1).T,
+                select_neurons(self.bias, neurons, axis=0),
+                map_shape=map_shape,
+            )
+
+    def regularizer(self) -> Tensor:
+        """Sum of the absolute feature weights."""
+        return self._features.abs().sum()
+
+
+def normalize_cortex(position_um: Tensor) -> Tensor:
+    """Center cortical positions on each axis and divide by the largest distance on either.
+
+    Parameters
+    ----------
+    position_um : float tensor, shape (neuron, 2)
+        Cortical x and y, micrometers.
+
+    Returns
+    -------
+    float tensor, shape (neuron, 2)
+        In [-1, 1]: the predictor's input.
+
+    References
+    ----------
+    neuralpredictors 0.3.0, layers/readouts/gaussian.py, ``init_grid_predictor``.
+    """
+    centered = position_um - position_um.mean(dim=0, keepdim=True)
+    return centered / centered.abs().max()

@@ -1,0 +1,178 @@
+"""Architectures by name."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar
+
+from insilico.errors import CatalogError, CheckpointError
+from insilico.models.network import Network
+
+#: Options and neuron counts of one small network.
+Example = tuple[Mapping[str, Any], Mapping[str, int]]
+Class = TypeVar("Class", bound=Callable[..., Network])
+
+#: Modules that register the architectures of this package.
+_HOMES = ("insilico.models.sensorium2022",)
+
+
+@dataclasses.dataclass(frozen=True)
+class Architecture:
+    """One way to build a network.
+
+    Attributes
+    ----------
+    name : str
+        How checkpoints and recipes call it.
+    builder : callable
+        ``builder(options, neuron_counts)`` returns a :class:`~insilico.models.network.Network`.
+    options : type
+        Frozen dataclass of everything but the mice.
+    examples : callable
+        Returns small networks for the contract suite, by name.
+    """
+
+    name: str
+    builder: Callable[..., Network]
+    options: type[Any]
+    examples: Callable[[], Mapping[str, Example]]
+
+
+_ARCHITECTURES: dict[str, Architecture] = {}
+
+
+def register(
+    name: str, *, options: type[Any], examples: Callable[[], Mapping[str, Example]]
+) -> Callable[[Class], Class]:
+    """Register the decorated network under a name.
+
+    Parameters
+    ----------
+    name : str
+        How checkpoints and recipes call it.
+    options : type
+        Dataclass that the network takes first; its second argument is neuron counts by mouse.
+    examples : callable
+        Returns options and neuron counts of small networks, by name, for the contract suite.
+
+    Returns
+    -------
+    callable
+        Decorator that leaves the class as it is.
+    """
+
+    def decorate(builder: Class) -> Class:
+        _ARCHITECTURES[name] = Architecture(name, builder, options, examples)
+        return builder
+
+    return decorate
+
+
+def architectures() -> dict[str, Architecture]:
+    """Return all registered architectures by name."""
+    for home in _HOMES:
+        importlib.import_module(home)
+    return dict(_ARCHITECTURES)
+
+
+def find_architecture(name: str) -> Architecture:
+    """Return one architecture.
+
+    Raises
+    ------
+    CatalogError
+        If none has that name.
+    """
+    known = architectures()
+    if name not in known:
+        raise CatalogError(
+            f"there is no architecture {name!r}; the architectures are {', '.join(sorted(known))}"
+        )
+    return known[name]
+
+
+def parse_options(architecture: str, values: Mapping[str, Any]) -> Any:
+    """Turn a table of options, as files hold it, into the architecture's dataclass.
+
+    Parameters
+    ----------
+    architecture : str
+        Name of the architecture.
+    values : mapping
+        Options that differ from the defaults.
+
+    Returns
+    -------
+    dataclass
+        Of the architecture's own type.
+
+    Raises
+    ------
+    CatalogError
+        If the architecture is unknown.
+    CheckpointError
+        If an option is unknown or of another type than its default.
+    """
+    kind = find_architecture(architecture).options
+    defaults = {field.name: field.default for field in dataclasses.fields(kind)}
+    checked = {}
+    for name, value in values.items():
+        if name not in defaults:
+            raise CheckpointError(
+                f"{architecture} has no option {name!r}; its options are {', '.join(defaults)}"
+            )
+        checked[name] = _like(defaults[name], value, f"{architecture}'s option {name}")
+    return kind(**checked)
+
+
+def _like(default: Any, value: Any, what: str) -> Any:
+    """Give ``value`` the type of ``default``, where nothing is lost by it."""
+    if isinstance(default, tuple) and isinstance(value, list):
+        return tuple(value)
+    if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if type(value) is not type(default):
+        raise CheckpointError(f"{what} is {value!r}; give a value like its default, {default!r}")
+    return value
+
+
+def build(architecture: str, options: Any, neuron_counts: Mapping[str, int]) -> Network:
+    """Build a network with random weights.
+
+    Parameters
+    ----------
+    architecture : str
+        Name of the architecture.
+    options : mapping or dataclass
+        Options that differ from the defaults, or the architecture's own dataclass.
+    neuron_counts : mapping of str to int
+        Number of neurons by mouse.
+
+    Returns
+    -------
+    Network
+        In training mode, as every new module.
+
+    Raises
+    ------
+    CatalogError
+        If the architecture is unknown.
+    CheckpointError
+        If an option is unknown or of another type than its default.
+    """
+    found = find_architecture(architecture)
+    if isinstance(options, Mapping):
+        options = parse_options(architecture, options)
+    return found.builder(options, neuron_counts)
+
+
+def example_networks() -> Iterator[tuple[str, Network]]:
+    """Yield small random networks of every architecture, for the contract suite."""
+    for architecture in architectures().values():
+        for name, (options, neuron_counts) in architecture.examples().items():
+            yield (
+                f"{architecture.name}: {name}",
+                build(architecture.name, options, neuron_counts),
+            )
