@@ -1,0 +1,1 @@
+"""Selectivity indices, permutation tests and correlations, seeded and vectorized over neurons."""

@@ -1,0 +1,163 @@
+"""Permutation test of selectivity: is the tuning more than shuffled trials would give."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from insilico.errors import CatalogError, ShapeError, UnitsError
+from insilico.statistics.selectivity import (
+    HARMONIC,
+    check_even_spacing,
+    direction_selectivity_index,
+    orientation_selectivity_index,
+)
+
+FloatArray = np.ndarray[Any, np.dtype[np.float64]]
+IntArray = np.ndarray[Any, np.dtype[np.int64]]
+
+#: Shuffled indices that equal the observed one but for rounding count as reaching it. The same
+#: trials summed in another order differ by less than this fraction.
+TIE_TOLERANCE = 1e-10
+#: Numbers in one block of shuffled vector sums, which bounds memory: 4 million are 32 MB.
+BLOCK_NUMBERS = 4_000_000
+
+
+class SelectivityTest(NamedTuple):
+    """Observed selectivity and its permutation p-value, one entry per neuron."""
+
+    #: float array, shape (neuron,): the index of the mean tuning curve, in [0, 1] or NaN.
+    observed: FloatArray
+    #: float array, shape (neuron,): in [1 / (shuffle_count + 1), 1]; NaN where the index is NaN.
+    p_value: FloatArray
+
+
+def selectivity_permutation_test(
+    responses: ArrayLike,
+    direction_deg: ArrayLike,
+    *,
+    index: Literal["orientation", "direction"] = "orientation",
+    shuffle_count: int = 1000,
+    seed: int,
+) -> SelectivityTest:
+    """Test each neuron's selectivity against shuffled direction labels.
+
+    Every shuffle permutes the labels of all trials once, for all neurons, and recomputes the index
+    of the per-direction means. ``p = (k + 1) / (shuffle_count + 1)`` with k the number of shuffles
+    whose index reaches the observed one. Because neurons share the shuffles their p-values are not
+    independent, but each is valid.
+
+    Parameters
+    ----------
+    responses : float array, shape (trial, neuron)
+        Response of each trial, arbitrary units.
+    direction_deg : float array, shape (trial,)
+        Direction of each trial, degrees; the distinct ones evenly spaced, each at least twice. The
+        counts may differ: directions weigh equally, as in the mean tuning curve.
+    index : {"orientation", "direction"}
+        Which selectivity index.
+    shuffle_count : int
+        Number of shuffles; the smallest p-value is ``1 / (shuffle_count + 1)``.
+    seed : int
+        Of the shuffles; they do not depend on the number of neurons.
+
+    Returns
+    -------
+    SelectivityTest
+        ``observed`` and ``p_value``, each (neuron,). Both are NaN where the index of the mean
+        tuning curve is not defined. A shuffle whose summed responses are not positive counts
+        against the neuron.
+
+    Raises
+    ------
+    ShapeError
+        If the shapes disagree or a direction has fewer than two trials.
+    UnitsError
+        If the distinct directions are not evenly spaced or ``shuffle_count`` is below 1.
+    CatalogError
+        If ``index`` is neither of the two.
+
+    References
+    ----------
+    ViV1T-closed-loop, tuning_direction/estimate_selectivity_indexes.py (100 shuffles, p = k / n,
+    balanced by dropping trials). The correction by one: Phipson & Smyth 2010,
+    doi:10.2202/1544-6115.1585.
+    """
+    trials, direction = np.asarray(responses, float), np.asarray(direction_deg, float)
+    labels, distinct = _check(trials, direction, index, shuffle_count)
+    counts = np.bincount(labels)
+    compute_index = (
+        orientation_selectivity_index if index == "orientation" else direction_selectivity_index
+    )
+    observed = compute_index(_mean_curves(trials, labels, counts), distinct)
+    # Neurons without an index take no part, so that their NaN cannot spread.
+    usable = np.isfinite(observed)
+    # Each trial's share of the mean-curve sums: real part, imaginary part, total.
+    phase = HARMONIC[index] * np.radians(distinct)
+    shares = np.stack([np.cos(phase), np.sin(phase), np.ones(len(distinct))])[:, labels]
+    reached = _count_reached(
+        trials[:, usable],
+        shares / counts[labels],
+        observed[usable],
+        shuffle_count=shuffle_count,
+        rng=np.random.default_rng(seed),
+    )
+    p_value = np.full(len(observed), np.nan)
+    p_value[usable] = (reached + 1) / (shuffle_count + 1)
+    return SelectivityTest(observed, p_value)
+
+
+def _check(
+    trials: FloatArray, direction: FloatArray, index: str, shuffle_count: int
+) -> tuple[IntArray, FloatArray]:
+    """Refuse what cannot be tested; label trials by their direction modulo 360."""
+    if trials.ndim != 2 or direction.shape != trials.shape[:1]:
+        raise ShapeError(
+            f"responses of shape {trials.shape} with directions of shape {direction.shape}; give "
+            "(trial, neuron) and one direction per trial"
+        )
+    if index not in HARMONIC:
+        raise CatalogError(f"no selectivity index {index!r}; choose one of {sorted(HARMONIC)}")
+    if shuffle_count < 1:
+        raise UnitsError(f"{shuffle_count!r} shuffles; give at least 1, better 1000 or more")
+    distinct, labels = np.unique(np.round(direction % 360.0, 6) % 360.0, return_inverse=True)
+    fewest = int(np.bincount(labels).min(initial=len(labels)))
+    if fewest < 2:
+        raise ShapeError(
+            f"the rarest direction has {fewest} trial(s); a permutation test needs at least two of "
+            "each, so repeat the stimuli or leave that direction out"
+        )
+    check_even_spacing(distinct, HARMONIC[index])
+    return labels, distinct
+
+
+def _mean_curves(trials: FloatArray, labels: IntArray, counts: IntArray) -> FloatArray:
+    """Mean responses per direction, shape (neuron, direction)."""
+    membership = (labels == np.arange(len(counts))[:, None]) / counts[:, None]
+    with np.errstate(invalid="ignore"):
+        curves: FloatArray = (membership @ trials).T
+    return curves
+
+
+def _count_reached(
+    trials: FloatArray,
+    shares: FloatArray,
+    observed: FloatArray,
+    *,
+    shuffle_count: int,
+    rng: np.random.Generator,
+) -> IntArray:
+    """Count the shuffles whose index reaches the observed one, block by block."""
+    trial_count, neuron_count = trials.shape
+    reached = np.zeros(neuron_count, np.int64)
+    block = max(1, BLOCK_NUMBERS // max(1, 3 * max(neuron_count, trial_count)))
+    for first in range(0, shuffle_count, block):
+        size = min(block, shuffle_count - first)
+        orders = np.stack([rng.permutation(trial_count) for _ in range(size)])
+        real, imaginary, total = (share[orders] @ trials for share in shares)
+        length = np.hypot(real, imaginary, out=real)
+        threshold = observed * (1 - TIE_TOLERANCE) * total
+        reached += ((length >= threshold) | (total <= 0)).sum(axis=0)
+    return reached
