@@ -1,0 +1,152 @@
+"""State dicts: read without running anything, and load completely or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from insilico.errors import CheckpointError
+
+#: Mismatches named in one message; the rest are counted.
+NAMED_MISMATCHES = 5
+
+
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file as 64 hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_state_dict(path: Path) -> dict[str, Tensor]:
+    """Read a plain PyTorch state dict; no object that it may hold is ever executed.
+
+    Parameters
+    ----------
+    path : Path
+        A ``.pth`` or ``.pt`` file in PyTorch's zip format.
+
+    Returns
+    -------
+    dict of str to tensor
+        On the CPU.
+
+    Raises
+    ------
+    CheckpointError
+        If the file is missing, foreign or damaged, holds anything but tensors by name, or would
+        need pickled objects.
+    """
+    _check_archive(path)
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(
+            f"{path} holds pickled objects beside its weights, and unpickling could run any code; "
+            "give a file that was saved with torch.save(model.state_dict(), ...)"
+        ) from error
+    except (RuntimeError, ValueError, LookupError, EOFError, TypeError) as error:
+        raise CheckpointError(
+            f"{path} is a zip archive but no PyTorch weight file; give a .pth file that was saved "
+            "with torch.save(model.state_dict(), ...)"
+        ) from error
+    if not isinstance(state, Mapping) or not all(
+        isinstance(name, str) and isinstance(value, Tensor) for name, value in state.items()
+    ):
+        raise CheckpointError(
+            f"{path} holds {_describe(state)}, not tensors by name; give a file that was saved "
+            "with torch.save(model.state_dict(), ...)"
+        )
+    return dict(state)
+
+
+def _check_archive(path: Path) -> None:
+    """Refuse what is no intact zip archive: PyTorch itself ignores the checksums inside."""
+    if not path.is_file():
+        what = "is a folder" if path.is_dir() else "does not exist"
+        raise CheckpointError(f"{path} {what}; give a .pth file with published weights")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+    except (zipfile.BadZipFile, EOFError, NotImplementedError) as error:
+        raise CheckpointError(
+            f"{path} is cut off or no PyTorch weight file (those are zip archives); get it again, "
+            "or save it again with a current PyTorch"
+        ) from error
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read ({error.strerror}); check it") from error
+    if damaged is not None:
+        raise CheckpointError(f"{path} is damaged in its part {damaged!r}; get it again")
+
+
+def _describe(state: object) -> str:
+    if isinstance(state, Mapping):
+        odd = next(
+            name
+            for name, value in state.items()
+            if not (isinstance(name, str) and isinstance(value, Tensor))
+        )
+        return f"a mapping whose entry {odd!r} is a {type(state[odd]).__name__}"
+    return f"a {type(state).__name__}"
+
+
+def mismatches(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> list[str]:
+    """Name every difference between two state dicts but the values.
+
+    Parameters
+    ----------
+    expected : mapping of str to tensor
+        Of the network that is to be filled.
+    found : mapping of str to tensor
+        What a file holds.
+
+    Returns
+    -------
+    list of str
+        One phrase for each key that is missing, unexpected, of another shape or dtype, or has
+        values that are not finite.
+    """
+    phrases = [f"{key} is missing" for key in expected if key not in found]
+    phrases += [f"{key} is unexpected" for key in found if key not in expected]
+    for key in expected.keys() & found.keys():
+        wanted, given = expected[key], found[key]
+        if given.shape != wanted.shape:
+            phrases.append(f"{key} has shape {tuple(given.shape)} instead of {tuple(wanted.shape)}")
+        elif given.dtype != wanted.dtype:
+            phrases.append(f"{key} is {given.dtype} instead of {wanted.dtype}")
+        elif not torch.isfinite(given).all():
+            phrases.append(f"{key} has values that are not finite")
+    return phrases
+
+
+def load_completely(network: nn.Module, state: Mapping[str, Tensor], *, source: str) -> None:
+    """Fill a network with weights that match it in every key, shape and dtype.
+
+    Parameters
+    ----------
+    network : nn.Module
+        Is left as it was where anything does not match.
+    state : mapping of str to tensor
+        The weights.
+    source : str
+        Where they come from, for the message.
+
+    Raises
+    ------
+    CheckpointError
+        If anything does not match; it is named.
+    """
+    found = mismatches(network.state_dict(), state)
+    if found:
+        named = "; ".join(found[:NAMED_MISMATCHES])
+        rest = len(found) - NAMED_MISMATCHES
+        more = f"; and {rest} more" if rest > 0 else ""
+        raise CheckpointError(
+            f"{source} does not match the network completely, so nothing was loaded: {named}{more}"
+        )
+    network.load_state_dict(dict(state), strict=True)
