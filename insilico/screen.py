@@ -23,8 +23,8 @@ class Screen:
     """A flat monitor in front of the eye, sampled by the pixels that the network sees.
 
     Positions in pixels are pixel centers counted from the top left, x to the right and y down.
-    Positions in degrees have their origin at the screen center, x to the right and y **up**, each by
-    the arctangent. Sizes are full visual angles about the screen center.
+    Positions in degrees have their origin at the screen center, x to the right and y **up**, each
+    by the arctangent. Sizes are full visual angles about the screen center.
 
     Parameters
     ----------
@@ -108,9 +108,9 @@ class Screen:
             If a diameter is negative or reaches 180 degrees.
         """
         diameter = np.asarray(diameter_deg, float)
-        if np.any((diameter < 0) | (diameter >= 180)):
-            raise UnitsError(f"a diameter of {diameter_deg} degrees; give 0 or more, below 180")
-        return self.distance_cm * np.tan(np.radians(diameter) / 2) / self.cm_per_px
+        if not np.all((diameter >= 0) & (diameter < 180)):
+            raise UnitsError(f"a diameter of {diameter_deg!r} degrees; give 0 or more, below 180")
+        return np.asarray(self.distance_cm * np.tan(np.radians(diameter) / 2) / self.cm_per_px)
 
     def diameter_deg(self, radius_px: ArrayLike) -> FloatArray:
         """Full visual angle of a disc of that radius about the screen center, 2·atan(r/D)."""
@@ -128,7 +128,18 @@ class Screen:
         )
 
     def position_px(self, x_deg: ArrayLike, y_deg: ArrayLike) -> tuple[FloatArray, FloatArray]:
-        """Degrees from the center (y up) to pixels from the top left (y down)."""
+        """Degrees from the center (y up) to pixels from the top left (y down).
+
+        Raises
+        ------
+        UnitsError
+            If a position lies 90 degrees or more from the center, where no flat screen reaches.
+        """
+        if any(np.any(np.abs(np.asarray(value, float)) >= 90) for value in (x_deg, y_deg)):
+            raise UnitsError(
+                f"the position x = {x_deg!r}, y = {y_deg!r} degrees was asked for; a flat screen ends "
+                "before 90 degrees from its center"
+            )
         center_x, center_y = self.center_px
         scale = self.distance_cm / self.cm_per_px
         x_px = center_x + scale * np.tan(np.radians(np.asarray(x_deg, float)))
@@ -138,9 +149,7 @@ class Screen:
     def contains(self, x_px: ArrayLike, y_px: ArrayLike) -> np.ndarray[Any, np.dtype[np.bool_]]:
         """Whether a position lies on the screen, edges of the outermost pixels included."""
         x, y = np.asarray(x_px, float), np.asarray(y_px, float)
-        return (
-            (x >= -0.5) & (x <= self.width_px - 0.5) & (y >= -0.5) & (y <= self.height_px - 0.5)
-        )
+        return (x >= -0.5) & (x <= self.width_px - 0.5) & (y >= -0.5) & (y <= self.height_px - 0.5)
 
     def frames(self, duration_s: float) -> int:
         """Duration as a whole number of frames, to the nearest.

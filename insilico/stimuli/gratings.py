@@ -57,7 +57,7 @@ def drifting_grating(
     Raises
     ------
     UnitsError
-        If a contrast, frequency or the number of frames is out of range.
+        If a contrast, frequency or the number of frames is out of range, or an angle not finite.
 
     References
     ----------
@@ -68,6 +68,8 @@ def drifting_grating(
     in float32, which moves 8.4e-5 of the pixels by one level.
     """
     _check_grating(spatial_frequency_cpd, temporal_frequency_hz, contrast, frame_count)
+    if not (np.all(np.isfinite(direction_deg)) and np.all(np.isfinite(phase_deg))):
+        raise UnitsError("direction_deg or phase_deg holds NaN or infinity; give finite degrees")
     published_angle = np.radians((np.asarray(direction_deg, np.float64) + 180) % 360)
     angle, radians_per_px, cycles_per_frame, phase, depth = (
         np.asarray(value, np.float64)[..., None, None, None]
@@ -88,7 +90,7 @@ def drifting_grating(
     if np.dtype(dtype) == np.uint8:
         # A contrast of 1 reaches 255.0 exactly; truncation keeps every level within 0-255.
         levels = np.trunc(levels)
-    return levels.astype(dtype)
+    return np.asarray(levels.astype(dtype))
 
 
 def static_grating(
@@ -118,7 +120,7 @@ def static_grating(
     Raises
     ------
     UnitsError
-        If a contrast or frequency is out of range.
+        If a contrast or frequency is out of range, or an angle not finite.
     """
     frames = drifting_grating(
         screen,
@@ -130,7 +132,7 @@ def static_grating(
         contrast=contrast,
         dtype=dtype,
     )
-    return frames[..., 0, :, :]
+    return np.asarray(frames[..., 0, :, :])
 
 
 def _check_grating(
@@ -139,17 +141,20 @@ def _check_grating(
     contrast: ArrayLike,
     frame_count: int,
 ) -> None:
-    if not np.all(np.asarray(spatial_frequency_cpd, float) > 0):
+    spatial, temporal = (
+        np.asarray(value, float) for value in (spatial_frequency_cpd, temporal_frequency_hz)
+    )
+    if not np.all((spatial > 0) & np.isfinite(spatial)):
         raise UnitsError(
-            f"spatial_frequency_cpd is {spatial_frequency_cpd}; give cycles per degree above 0"
+            f"spatial_frequency_cpd is {spatial_frequency_cpd!r}; give cycles per degree above 0"
         )
-    if not np.all(np.asarray(temporal_frequency_hz, float) >= 0):
+    if not np.all((temporal >= 0) & np.isfinite(temporal)):
         raise UnitsError(
-            f"temporal_frequency_hz is {temporal_frequency_hz}; give 0 or more, and use "
+            f"temporal_frequency_hz is {temporal_frequency_hz!r}; give 0 or more, and use "
             "direction_deg to reverse the motion"
         )
     depth = np.asarray(contrast, float)
     if not np.all((depth >= 0) & (depth <= 1)):
-        raise UnitsError(f"contrast is {contrast}; give a number from 0 to 1")
+        raise UnitsError(f"contrast is {contrast!r}; give a number from 0 to 1")
     if frame_count < 1:
         raise UnitsError(f"frame_count is {frame_count}; give at least 1")

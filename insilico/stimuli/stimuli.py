@@ -30,8 +30,8 @@ class Stimuli:
     screen : Screen
         Where it is shown.
     conditions : DataFrame, one row a presented pattern
-        Columns ``trial`` (0, 1, …, in order), ``onset_frame`` (within the trial; 0 for images) and the
-        parameters of the pattern.
+        Columns ``trial`` (0, 1, …, in order, none left out; one row a trial for images),
+        ``onset_frame`` (within the trial; 0 for images) and the parameters of the pattern.
     draw : callable
         ``draw(rows)`` gives the patterns of some rows of ``conditions``, gray levels 0-255, of
         shape (row, y, x) for images and still patterns and (row, frame, y, x) for moving ones.
@@ -59,8 +59,13 @@ class Stimuli:
 
     def __post_init__(self) -> None:
         trial = self.conditions["trial"].to_numpy()
-        if len(trial) and not (np.all(np.diff(trial) >= 0) and trial[0] == 0):
-            raise ShapeError("the conditions must be sorted by trial, the first of which is 0")
+        steps = np.diff(trial)
+        allowed = (1,) if self.kind == "image" else (0, 1)
+        if len(trial) and not (np.isin(steps, allowed).all() and trial[0] == 0):
+            rows = "one row a trial" if self.kind == "image" else "sorted, none left out"
+            raise ShapeError(
+                f"the conditions of {self.kind}s must number their trials 0, 1, 2, …: {rows}"
+            )
         onset = self.conditions["onset_frame"].to_numpy()
         if np.any(onset < 0) or np.any(onset + self.pattern_frames > self.trial_frames):
             raise ShapeError(
@@ -74,6 +79,11 @@ class Stimuli:
 
     def render(self, trials: range) -> np.ndarray[Any, Any]:
         """Draw some consecutive trials.
+
+        Parameters
+        ----------
+        trials : range
+            Of step 1, within 0 to ``len(self)``.
 
         Returns
         -------
