@@ -54,8 +54,21 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     try:
         yield draft
         draft.chmod(0o755)  # mkdtemp makes folders that only their owner may read
-        if path.exists():
-            shutil.rmtree(path)
-        draft.replace(path)
+        _swap(draft, path)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
+
+
+def _swap(draft: Path, path: Path) -> None:
+    """Move a folder to its place; the one it replaces is deleted only when that has worked."""
+    if not path.exists():
+        draft.replace(path)
+        return
+    retired = draft.with_name(f"{draft.name}.old")
+    path.replace(retired)
+    try:
+        draft.replace(path)
+    except OSError:
+        retired.replace(path)
+        raise
+    shutil.rmtree(retired, ignore_errors=True)

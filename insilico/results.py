@@ -67,7 +67,8 @@ class Responses:
     has_trial_noise: bool = False
 
     def __post_init__(self) -> None:
-        if len(self.neurons) not in self.values.shape:
+        # The trial axis, or a member axis before it, is never the neurons'.
+        if len(self.neurons) not in self.values.shape[1:]:
             raise ShapeError(
                 f"responses of shape {self.values.shape} have no axis of {len(self.neurons)} "
                 "neurons, the length of the neurons table"
@@ -126,7 +127,7 @@ class Result:
         Parameters
         ----------
         folder : path
-            Replaced if it exists.
+            Replaced if it holds a result already.
 
         Returns
         -------
@@ -137,21 +138,28 @@ class Result:
         Raises
         ------
         RunFolderError
-            If it cannot be written.
+            If it cannot be written, or holds something else than a result.
         """
         folder = Path(folder)
+        if _is_foreign(folder):
+            raise RunFolderError(
+                f"{folder} exists and holds no result, so it is not replaced; choose another folder"
+            )
         try:
             with atomic_folder(folder) as draft:
                 for name, table in self.tables.items():
                     table.to_parquet(draft / f"{name}.parquet", index=False)
                 self.arrays.to_netcdf(draft / "arrays.nc", engine="h5netcdf")
-                (draft / "protocol.toml").write_text(tomli_w.dumps(dict(self.protocol)))
+                protocol = tomli_w.dumps(dict(self.protocol))
+                (draft / "protocol.toml").write_text(protocol, encoding="utf-8")
                 record = {
+                    **self.provenance,
                     "format": RESULT_FORMAT,
                     "experiment": self.experiment,
-                    **self.provenance,
+                    "tables": list(self.tables),
                 }
-                (draft / "provenance.json").write_text(json.dumps(record, indent=2) + "\n")
+                text = json.dumps(record, indent=2) + "\n"
+                (draft / "provenance.json").write_text(text, encoding="utf-8")
         except OSError as error:
             raise RunFolderError(
                 f"the {self.experiment} result could not be written to {folder}: "
@@ -170,19 +178,17 @@ class Result:
         """
         folder = Path(folder)
         try:
-            record = json.loads((folder / "provenance.json").read_text())
-            if record.pop("format") > RESULT_FORMAT:
+            record = dict(json.loads((folder / "provenance.json").read_text(encoding="utf-8")))
+            if int(record.pop("format")) > RESULT_FORMAT:
                 raise RunFolderError(
                     f"{folder} was written by a newer insilico; update this one to read it"
                 )
-            protocol = tomllib.loads((folder / "protocol.toml").read_text())
+            protocol = tomllib.loads((folder / "protocol.toml").read_text(encoding="utf-8"))
             tables = {
-                path.stem: pd.read_parquet(path) for path in sorted(folder.glob("*.parquet"))
+                name: pd.read_parquet(folder / f"{name}.parquet") for name in record.pop("tables")
             }
             with xr.open_dataset(folder / "arrays.nc", engine="h5netcdf") as stored:
                 arrays = stored.load()
-            if "neurons" not in tables:
-                raise FileNotFoundError(2, "neurons.parquet is missing")
             experiment = record.pop("experiment")
         except (FileNotFoundError, NotADirectoryError) as error:
             raise RunFolderError(
@@ -190,7 +196,7 @@ class Result:
                 f"{Path(error.filename).name if error.filename else 'a file'}); "
                 "give RUN/EXPERIMENT as 'insilico run' wrote it"
             ) from error
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, KeyError, TypeError) as error:
             if isinstance(error, RunFolderError):
                 raise
             raise RunFolderError(
@@ -203,3 +209,10 @@ class Result:
             protocol=protocol,
             provenance=record,
         )
+
+
+def _is_foreign(folder: Path) -> bool:
+    """Whether something is there that :meth:`Result.save` did not write and must not replace."""
+    if not folder.is_dir():
+        return folder.exists()
+    return any(folder.iterdir()) and not (folder / "provenance.json").exists()
