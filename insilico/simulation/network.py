@@ -41,6 +41,12 @@ class SimulatedV1Network(Network):
         The name its neurons go by.
     """
 
+    space: Tensor
+    preferred: Tensor
+    null: Tensor
+    gain: Tensor
+    is_energy: Tensor
+
     def __init__(
         self, population: pd.DataFrame, *, screen: Screen, kind: Kind, mouse: str = "simulated"
     ) -> None:

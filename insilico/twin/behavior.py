@@ -15,8 +15,8 @@ FloatArray = np.ndarray[Any, np.dtype[np.floating[Any]]]
 Preset = Literal["mean", "quiet", "running"]
 
 #: How far the presets lie from the mean, in standard deviations of each variable. Our choice: one
-#: standard deviation is a state the animal is in often.
-PRESET_SHIFT = {
+#: standard deviation is a state the animal is in often. None is standing still: zero, not the mean.
+PRESET_SHIFT: dict[str, dict[str, float | None]] = {
     "mean": {},
     "quiet": {"pupil_size": -1.0, "running_speed": None},
     "running": {"pupil_size": 1.0, "running_speed": 1.0},
@@ -53,6 +53,8 @@ def behavior_state(
         If an array has another number of variables.
     """
     names = network.behavior_names
+    if isinstance(behavior, str) and behavior not in PRESET_SHIFT:
+        raise UnitsError(f"behavior {behavior!r} is unknown; give {', '.join(PRESET_SHIFT)}")
     if not names:
         if behavior is None or isinstance(behavior, str):
             return None
@@ -93,10 +95,12 @@ def pupil_state(
     Raises
     ------
     UnitsError
-        If the statistics are not known, or the network reads no gaze.
+        If the statistics are not known, the network reads no gaze, or the preset is unknown.
     ShapeError
         If the array has not two coordinates.
     """
+    if isinstance(pupil_center, str) and pupil_center != "mean":
+        raise UnitsError(f"pupil_center {pupil_center!r} is unknown; give 'mean' or an array")
     is_preset = pupil_center is None or isinstance(pupil_center, str)
     if not network.uses_pupil:
         if is_preset:
@@ -117,8 +121,6 @@ def pupil_state(
 
 
 def _preset(names: tuple[str, ...], mouse: Mouse, preset: str) -> FloatArray:
-    if preset not in PRESET_SHIFT:
-        raise UnitsError(f"behavior {preset!r} is unknown; give {', '.join(PRESET_SHIFT)}")
     mean = mouse.statistics.behavior_mean
     if mean is None:
         raise UnitsError(

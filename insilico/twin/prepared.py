@@ -151,12 +151,25 @@ class PreparedTwin:
         batches = []
         with torch.inference_mode():
             for start in range(0, len(stimulus), step):
-                batch = torch.from_numpy(np.ascontiguousarray(stimulus[start : start + step]))
+                # A copy: torch would warn of arrays that it may not write to.
+                batch = torch.from_numpy(np.array(stimulus[start : start + step], order="C"))
                 trials = slice(first_trial + start, first_trial + start + len(batch))
                 batches.append(self.forward(batch, trials).cpu().numpy())
                 if on_batch is not None:
                     on_batch(len(batch))
         return np.concatenate(batches, axis=1 if self.members else 0)
+
+    def check_trial_count(self, trial_count: int) -> None:
+        """Refuse behavior or gaze that was given for another number of trials.
+
+        Raises
+        ------
+        ShapeError
+            If it was given trial by trial, and not for this many.
+        """
+        for state in (self.behavior, self.pupil_center):
+            if state is not None and state.ndim > 1 and len(state) != trial_count:
+                raise _wrong_trial_count(len(state), trial_count)
 
     def neurons_table(self) -> pd.DataFrame:
         """Return the rows of the asked neurons, with a column ``mouse`` in front."""
@@ -184,13 +197,15 @@ class PreparedTwin:
         rows = torch.as_tensor(state, dtype=like.dtype, device=like.device)
         rows = rows.expand(len(like), -1) if rows.ndim == 1 else rows[trials]
         if len(rows) != len(like):
+            raise _wrong_trial_count(len(state), (trials.start or 0) + len(like))
+        if self.kind == "movie" and rows.ndim == 2:
+            return rows[..., None].expand(-1, -1, like.shape[2])
+        frames = like.shape[2] if self.kind == "movie" else None
+        if rows.shape[2:] != (() if frames is None else (frames,)):
             raise ShapeError(
-                f"behavior or pupil_center was given for {len(state)} trials, and trial "
-                f"{trials.stop - 1} was asked; give one row a trial"
+                f"behavior or pupil_center has shape {tuple(rows.shape)}; give (trial, variable) "
+                + ("for images" if frames is None else f"or (trial, variable, {frames} frames)")
             )
-        if self.kind == "movie":
-            rows = rows[..., None] if rows.ndim == 2 else rows
-            rows = rows.expand(-1, -1, like.shape[2])
         return rows
 
     def _first_available(self, frame_count: int) -> int:
@@ -207,6 +222,13 @@ class PreparedTwin:
                 f"have responses from frame {available} up to frame {frame_count}, end exclusive"
             )
         return responses[..., start - available : stop - available]
+
+
+def _wrong_trial_count(given: int, shown: int) -> ShapeError:
+    return ShapeError(
+        f"behavior or pupil_center was given for {given} trials, and {shown} are shown; give one "
+        "row a trial, or one state for all"
+    )
 
 
 def check_values(stimulus: np.ndarray[Any, Any]) -> None:

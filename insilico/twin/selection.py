@@ -64,10 +64,10 @@ def choose_neurons(selection: NeuronSelection, neuron_count: int) -> IntArray:
         indices = _from_array(np.atleast_1d(np.asarray(selection)), neuron_count)
     if len(indices) == 0:
         raise NeuronError(f"the selection {selection!r} names no neuron; name at least one")
-    outside = indices[(indices < 0) | (indices >= neuron_count)]
-    if len(outside):
+    if ((indices < 0) | (indices >= neuron_count)).any():
         raise NeuronError(
-            f"neuron {outside[0]} does not exist; the mouse has neurons 0 to {neuron_count - 1}"
+            f"the selection {selection!r} names a neuron that does not exist; the mouse has "
+            f"neurons 0 to {neuron_count - 1}"
         )
     if len(np.unique(indices)) < len(indices):
         raise NeuronError("a neuron is named twice in the selection; name each once")
@@ -92,7 +92,11 @@ def _parse(text: str, neuron_count: int) -> IntArray:
     for part in text.split(","):
         bounds = part.strip().split(":")
         try:
-            numbers = [int(bound) if bound.strip() else None for bound in bounds]
+            # A neuron beyond the last is refused later; the cap keeps a huge number from being
+            # counted up to.
+            numbers = [
+                min(int(bound), neuron_count + 1) if bound.strip() else None for bound in bounds
+            ]
         except ValueError:
             numbers = []
         if len(numbers) == 1 and numbers[0] is not None:

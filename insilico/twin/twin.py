@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
@@ -11,9 +12,10 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from insilico.errors import CheckpointError, UnitsError
+from insilico.errors import CheckpointError, StimulusError, UnitsError
 from insilico.models.mouse import Mouse, Statistics, neurons_table
 from insilico.models.network import Kind, Network
+from insilico.progress import progress_bar
 from insilico.results import Responses
 from insilico.screen import Screen
 from insilico.stimuli.stimuli import Stimuli
@@ -26,6 +28,9 @@ from insilico.twin.units import InputUnits, OutputUnits, response_units, stimulu
 logger = logging.getLogger(__name__)
 
 FloatArray = np.ndarray[Any, np.dtype[np.floating[Any]]]
+
+#: The mouse of a user's own module; the same for all of them, so that they can form an ensemble.
+OWN_MOUSE = "mouse"
 
 
 class Twin:
@@ -45,6 +50,8 @@ class Twin:
     statistics : Statistics, optional
         How your own module's input relates to gray levels. ``Statistics(stimulus_mean=0,
         stimulus_std=1)`` says that it takes gray levels as they are.
+    behavior_names : sequence of str
+        Variables that your own module reads, if its ``forward`` has a parameter ``behavior``.
     name : str
         How results name the twin.
     provenance : mapping, optional
@@ -57,9 +64,9 @@ class Twin:
     Raises
     ------
     ShapeError
-        If your module answers with another shape.
+        If your module answers with another shape, or reads behavior and no variable is named.
     UnitsError
-        If the precision is unknown.
+        If the precision or the kind is unknown.
 
     Examples
     --------
@@ -78,6 +85,7 @@ class Twin:
         kind: Kind = "image",
         screen: Screen | None = None,
         statistics: Statistics | None = None,
+        behavior_names: Sequence[str] = (),
         name: str = "my twin",
         provenance: Mapping[str, Any] | None = None,
         device: str | torch.device = "auto",
@@ -86,7 +94,13 @@ class Twin:
         if precision not in PRECISIONS:
             raise UnitsError(f"precision is {precision!r}; give one of {', '.join(PRECISIONS)}")
         if not isinstance(network, Network):
-            network = ModuleNetwork(network, kind=kind, screen=screen or Screen(), mouse=name)
+            network = ModuleNetwork(
+                network,
+                kind=kind,
+                screen=screen or Screen(),
+                mouse=OWN_MOUSE,
+                behavior_names=tuple(behavior_names),
+            )
         if mice is None:
             mice = {
                 mouse: Mouse(
@@ -171,7 +185,8 @@ class Twin:
         mouse, neurons, window, behavior, pupil_center, input_units, output_units, members
             As for :meth:`respond`.
         is_gray : bool
-            Say that the stimulus will be in gray levels, so that assumed statistics may serve.
+            Say that the stimulus will be in gray levels, so that assumed statistics may serve;
+            ``input_units`` is then that of behavior and gaze alone.
         plan : {"auto", "plain"}
             "plain" computes everything, as the reference for the fast path.
 
@@ -188,8 +203,8 @@ class Twin:
         asked = choose_neurons(neurons, len(chosen.neurons))
         units = stimulus_units(input_units, chosen, is_gray=is_gray)
         network = self._networks[0]
-        state = behavior_state(network, chosen, behavior, units.name)
-        gaze = pupil_state(network, chosen, pupil_center, units.name)
+        state = behavior_state(network, chosen, behavior, input_units or units.name)
+        gaze = pupil_state(network, chosen, pupil_center, input_units or units.name)
         is_fast = plan == "auto" and (gaze is None or gaze.ndim == 1)
         index = torch.from_numpy(asked).to(self.device)
         fixed_gaze = None if gaze is None else torch.as_tensor(gaze, device=self.device)
@@ -245,9 +260,9 @@ class Twin:
         pupil_center : "mean" or array (trial, 2[, frame]), optional
             Gaze. The mean when left out.
         input_units : {"gray", "standardized"}, optional
-            Of the stimulus, and of behavior and gaze where they are arrays: "gray" goes with recorded
-            units. Left out, it is gray levels where the statistics were measured, else
-            standardized, and a log message says so.
+            Of arrays: of the stimulus, and of behavior and gaze, where "gray" goes with recorded
+            units. ``Stimuli`` stay in gray levels. Left out, it is gray levels where the statistics
+            were measured, else standardized, and a log message says so.
         output_units : {"recorded", "standardized"}, optional
             Of the responses; recorded where the statistics allow when left out.
         members : bool
@@ -265,6 +280,9 @@ class Twin:
             If an argument does not fit the twin; each says what was expected.
         """
         is_lazy = isinstance(stimuli, Stimuli)
+        if not is_lazy:
+            stimuli = np.asarray(stimuli)
+            check_values(stimuli)
         prepared = self.prepare(
             mouse,
             neurons=neurons,
@@ -276,20 +294,16 @@ class Twin:
             members=members,
             is_gray=is_lazy,
         )
-        if not is_lazy:
-            stimuli = np.asarray(stimuli)
-            check_values(stimuli)
-            if input_units is None and prepared.stimulus_units.name == "standardized":
-                logger.info(
-                    "%s has no measured stimulus statistics: the stimulus is taken as "
-                    "standardized",
-                    self.name,
-                )
+        if input_units is None and prepared.stimulus_units.name == "standardized":
+            logger.info(
+                "%s has no measured stimulus statistics: the stimulus is taken as standardized",
+                self.name,
+            )
         values, frame_count = _answer(prepared, stimuli, progress=progress)
         return Responses(
             values=values,
             neurons=prepared.neurons_table(),
-            conditions=stimuli.conditions if is_lazy else None,
+            conditions=stimuli.conditions if isinstance(stimuli, Stimuli) else None,
             first_frame=prepared.first_frame(frame_count),
             frame_rate_hz=self.frame_rate_hz,
             units=prepared.response_units.name,
@@ -375,32 +389,39 @@ def choose_device(device: str | torch.device) -> torch.device:
 
 
 def _identity(twin: Twin) -> tuple[Any, ...]:
+    """Return what twins must share to form an ensemble, as plain values."""
     mice = tuple(
         (
             name,
             mouse.screen,
             tuple(mouse.neurons["neuron_id"]),
-            mouse.statistics.stimulus_mean,
-            mouse.statistics.stimulus_std,
-            None
-            if mouse.statistics.response_std is None
-            else mouse.statistics.response_std.tobytes(),
+            *(
+                None if values is None else tuple(np.ravel(values).tolist())
+                for values in _numbers(mouse.statistics)
+            ),
         )
         for name, mouse in twin._mice.items()
     )
     return twin.kind, twin.behavior_names, twin.uses_pupil, twin.precision, mice
 
 
+def _numbers(statistics: Statistics) -> list[Any]:
+    fields = (field.name for field in dataclasses.fields(statistics))
+    return [getattr(statistics, name) for name in fields if name != "sources"]
+
+
 def _answer(
     prepared: PreparedTwin, stimuli: Stimuli | np.ndarray[Any, Any], *, progress: bool
 ) -> tuple[np.ndarray[Any, Any], int]:
     """Return the responses, and the frames of a trial."""
-    from insilico.progress import progress_bar
-
-    with progress_bar("responding", len(stimuli), shown=progress) as advance:
+    trial_count = len(stimuli)
+    if trial_count == 0:
+        raise StimulusError("the stimuli hold no trial; give at least one")
+    prepared.check_trial_count(trial_count)
+    with progress_bar("responding", trial_count, shown=progress) as advance:
         if not isinstance(stimuli, Stimuli):
-            frame_count = stimuli.shape[-3] if prepared.kind == "movie" else 1
-            return prepared.respond(stimuli, on_batch=advance), frame_count
+            values = prepared.respond(stimuli, on_batch=advance)
+            return values, stimuli.shape[-3] if prepared.kind == "movie" else 1
         parts = [
             prepared.respond(stimuli.render(block), first_trial=block.start, on_batch=advance)
             for block in stimuli.blocks()

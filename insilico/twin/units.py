@@ -57,8 +57,8 @@ def stimulus_units(asked: InputUnits | None, mouse: Mouse, *, is_gray: bool) -> 
     mouse : Mouse
         Gives the statistics.
     is_gray : bool
-        Whether the stimulus is known to be in gray levels, as every ``Stimuli`` is. Assumed
-        statistics then serve.
+        Whether the stimulus is known to be in gray levels, as every ``Stimuli`` is, whatever was
+        asked. Assumed statistics then serve.
 
     Raises
     ------
@@ -68,15 +68,16 @@ def stimulus_units(asked: InputUnits | None, mouse: Mouse, *, is_gray: bool) -> 
     if asked not in (None, "gray", "standardized"):
         raise UnitsError(f"input_units is {asked!r}; give 'gray' or 'standardized'")
     statistics = mouse.statistics
-    if asked is None:
-        asked = "gray" if is_gray or statistics.is_measured("stimulus") else "standardized"
+    if is_gray or (asked is None and statistics.is_measured("stimulus")):
+        asked = "gray"
+    asked = asked or "standardized"
     if asked == "standardized":
         return StimulusUnits("standardized")
     if statistics.stimulus_mean is None or statistics.stimulus_std is None:
         raise UnitsError(
             f"the stimulus is in gray levels, and mouse {mouse.name} has no stimulus statistics "
-            "to standardize it; give input_units='standardized', or build the twin with "
-            "statistics=Statistics(stimulus_mean=..., stimulus_std=...)"
+            "to standardize it; give an array with input_units='standardized', or build the twin "
+            "with statistics=Statistics(stimulus_mean=..., stimulus_std=...)"
         )
     return StimulusUnits("gray", statistics.stimulus_mean, statistics.stimulus_std)
 
