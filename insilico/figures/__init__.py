@@ -1,0 +1,68 @@
+"""Figures: a result in, a figure out. matplotlib is imported in this package and nowhere else.
+
+A figure function takes a :class:`insilico.results.Result`. It does not load, compute statistics, test
+or save, and it needs no model: a saved result redraws without torch. Functions that compose a whole
+figure return it; functions that draw one panel take ``axes`` and return them. Pass the figure to
+:func:`insilico.figures.style.write_figure` to write it to a file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from insilico.errors import CatalogError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from insilico.results import Result
+
+#: Figures of each experiment by name: the function that draws them. Importing it, and matplotlib with
+#: it, is put off until it is needed.
+FIGURES = {
+    "retinotopy": {
+        "gallery": "insilico.figures.retinotopy:plot_gallery",
+        "population": "insilico.figures.retinotopy:plot_population",
+    },
+    "direction": {
+        "gallery": "insilico.figures.direction:plot_gallery",
+        "population": "insilico.figures.direction:plot_population",
+    },
+}
+
+
+def figure_names(result: Result) -> tuple[str, ...]:
+    """Return the names of the figures of a result; none for an experiment without figures."""
+    return tuple(FIGURES.get(result.experiment, {}))
+
+
+def draw(result: Result, name: str) -> Figure:
+    """Draw one figure of a result.
+
+    Parameters
+    ----------
+    result : Result
+        Measured or loaded.
+    name : str
+        One of :func:`figure_names`.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Raises
+    ------
+    CatalogError
+        If the experiment has no figure of that name.
+    """
+    known = FIGURES.get(result.experiment, {})
+    if name not in known:
+        raise CatalogError(
+            f"a {result.experiment} result has no figure {name!r}; it has "
+            f"{', '.join(known) or 'none'}"
+        )
+    module, function = known[name].split(":")
+    plot: Callable[[Result], Figure] = getattr(import_module(module), function)
+    return plot(result)

@@ -1,0 +1,336 @@
+"""Direction and orientation tuning: curves with their fits, and what a population prefers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.projections.polar import PolarAxes
+
+from insilico.figures.panels import (
+    GALLERY_COUNT,
+    IntArray,
+    bin_count_for,
+    gallery_rows,
+    is_ok,
+    letter_panels,
+    new_gallery,
+    note,
+    plot_histogram,
+    plot_status,
+    response_label,
+    spread_over_ranks,
+)
+from insilico.figures.style import GRAY, PAGE_WIDTH_IN, cycle_color, new_axes, style
+from insilico.fits.von_mises import evaluate_von_mises
+from insilico.results import Result
+
+FloatArray = np.ndarray[Any, np.dtype[np.float64]]
+
+#: Bins of 15 degrees, the first one centered on rightward motion.
+DIRECTION_BINS = 24
+#: Bins of 10 degrees.
+ORIENTATION_BINS = 18
+#: F1/F0 above which a cell responds like a simple cell (Skottun et al. 1991,
+#: doi:10.1016/0042-6989(91)90033-2).
+SIMPLE_F1_F0 = 1.0
+
+
+@style()
+def plot_gallery(result: Result, neurons: Iterable[int] | None = None) -> Figure:
+    """Draw tuning curves of single neurons with their fits.
+
+    Parameters
+    ----------
+    result : Result
+        Of the direction experiment.
+    neurons : iterable of int, optional
+        Indices in the mouse. When left out, up to 12 neurons with status "ok", evenly spaced in the
+        rank of their orientation selectivity from highest to lowest. Neurons of any status where
+        none is "ok".
+
+    Returns
+    -------
+    Figure
+
+    Raises
+    ------
+    NotFittedError
+        If the result does not hold a neuron.
+    """
+    rows = gallery_rows(result, neurons, default_rows(result.neurons))
+    figure, panels = new_gallery(len(rows), panel_height_in=1.35)
+    for axes, row in zip(panels, rows, strict=True):
+        plot_tuning_curve(result, int(result.neurons["neuron"].iloc[row]), axes)
+        axes.set(xlabel="", ylabel="")
+    figure.supxlabel(_angle_label(result), fontsize="medium")
+    figure.supylabel(response_label(result), fontsize="medium")
+    by_label: dict[str, Any] = {}
+    for axes in panels:
+        handles, labels = axes.get_legend_handles_labels()
+        by_label |= dict(zip(labels, handles, strict=True))
+    figure.legend(by_label.values(), by_label.keys(), loc="outside upper right", ncols=3)
+    return figure
+
+
+@style()
+def plot_tuning_curve(result: Result, neuron: int, axes: Axes | None = None) -> Axes:
+    """Draw one neuron's mean responses and the fitted curve.
+
+    Parameters
+    ----------
+    result : Result
+        Of the direction experiment.
+    neuron : int
+        Index in the mouse.
+    axes : Axes, optional
+        Where; a new figure when left out.
+
+    Returns
+    -------
+    Axes
+        With error bars only where trials repeat and differ. The spread over the phases of a grating
+        is no error of the mean and is not drawn.
+
+    Raises
+    ------
+    NotFittedError
+        If the result does not hold the neuron.
+    """
+    row = result.row(neuron)
+    fit = result.neurons.iloc[row]
+    axes = new_axes(axes)
+    axis, period_deg = angle_axis(result)
+    angle_deg = result.arrays[axis].to_numpy()
+    curve = result.arrays["tuning_curve"].isel(neuron=row).to_numpy()
+    dense_deg = np.linspace(0, period_deg, 361)
+    fitted = evaluate_von_mises(_parameters(fit, axis), dense_deg, period_deg=period_deg)
+    if np.isfinite(fitted).all():
+        axes.plot(dense_deg, fitted, color=cycle_color(1), label="von Mises fit")
+    points: dict[str, Any] = {"color": "black", "label": "mean response", "clip_on": False}
+    if "tuning_curve_sem" in result.arrays:
+        error = result.arrays["tuning_curve_sem"].isel(neuron=row).to_numpy()
+        points["label"] = "mean response ± s.e.m. of trials"
+        axes.errorbar(angle_deg, curve, error, fmt="o", elinewidth=0.7, zorder=3, **points)
+    else:
+        axes.plot(angle_deg, curve, "o", zorder=3, **points)
+    axes.set(xlim=(0, period_deg), xticks=np.arange(0, period_deg + 1, period_deg / 4))
+    # A curve without its zero looks more selective than it is.
+    axes.set_ylim(bottom=min(0, *axes.get_ylim()), top=max(0, *axes.get_ylim()))
+    axes.yaxis.get_major_locator().set_params(nbins=4)
+    axes.set(xlabel=_angle_label(result), ylabel=response_label(result), title=_title(fit))
+    return axes
+
+
+@style()
+def plot_population(result: Result) -> Figure:
+    """Draw how selective a population is, what it prefers, and how many neurons could be measured.
+
+    Parameters
+    ----------
+    result : Result
+        Of the direction experiment, with any number of neurons.
+
+    Returns
+    -------
+    Figure
+        Without a panel on direction selectivity where only orientations were shown.
+    """
+    if has_directions(result):
+        layout = [["osi", "dsi", "preferred"], ["half_width", "modulation", "status"]]
+        polar: dict[Any, dict[str, Any]] = {"preferred": {"projection": "polar"}}
+    else:
+        layout = [["osi", "osi", "preferred", "preferred", "half_width", "half_width"]]
+        layout += [["modulation"] * 3 + ["status"] * 3]
+        polar = {}
+    figure = Figure(figsize=(PAGE_WIDTH_IN, 0.56 * PAGE_WIDTH_IN))
+    panels = figure.subplot_mosaic(layout, per_subplot_kw=polar)
+    plot_index(result, "osi", panels["osi"])
+    if "dsi" in panels:
+        plot_index(result, "dsi", panels["dsi"])
+    plot_preferred(result, panels["preferred"])
+    plot_half_widths(result, panels["half_width"])
+    plot_modulation(result, panels["modulation"])
+    plot_status(result, panels["status"])
+    letter_panels(panels.values())
+    return figure
+
+
+@style()
+def plot_index(result: Result, index: str, axes: Axes | None = None) -> Axes:
+    """Draw the distribution of a selectivity index.
+
+    Parameters
+    ----------
+    result : Result
+        Of the direction experiment; neurons for which the index is defined are counted.
+    index : {"osi", "dsi"}
+        Which one.
+    axes : Axes, optional
+        Where; a new figure when left out.
+
+    Returns
+    -------
+    Axes
+    """
+    axes = new_axes(axes)
+    plot_histogram(axes, {index: result.neurons[index]}, limits=(0, 1), bin_count=20)
+    name = {"osi": "orientation", "dsi": "direction"}[index]
+    axes.set(xlabel=index.upper(), title=f"{name} selectivity")
+    return axes
+
+
+@style()
+def plot_preferred(result: Result, axes: Axes | None = None) -> Axes:
+    """Draw the distribution of the fitted preferred directions, or orientations.
+
+    Parameters
+    ----------
+    result : Result
+        Of the direction experiment; neurons of status "ok" are counted.
+    axes : Axes, optional
+        Where; a new figure when left out. For directions they must be polar.
+
+    Returns
+    -------
+    Axes
+        Directions go around: 0 is rightward, 90 upward. The area of a bar is proportional to the
+        number of neurons.
+    """
+    table = result.neurons[is_ok(result.neurons)]
+    if has_directions(result):
+        axes = new_axes(axes, projection="polar")
+        _polar_histogram(axes, table["fitted_direction_deg"].to_numpy(float))
+        axes.set_title(f"preferred direction, N = {len(table):,}")
+        return axes
+    axes = new_axes(axes)
+    groups = {"orientation": table["fitted_orientation_deg"]}
+    plot_histogram(axes, groups, limits=(0, 180), bin_count=ORIENTATION_BINS)
+    axes.set(xticks=np.arange(0, 181, 45), xlabel=_angle_label(result))
+    axes.set_title("preferred orientation")
+    return axes
+
+
+@style()
+def plot_half_widths(result: Result, axes: Axes | None = None) -> Axes:
+    """Draw the distribution of the half width at half height of the fitted peaks.
+
+    Parameters
+    ----------
+    result : Result
+        Of the direction experiment; neurons of status "ok" with a half width are counted.
+    axes : Axes, optional
+        Where; a new figure when left out.
+
+    Returns
+    -------
+    Axes
+    """
+    axes = new_axes(axes)
+    table = result.neurons[is_ok(result.neurons)]
+    # Half the distance to where the peak begins again bounds the half width of a peak.
+    limit = 180.0 if has_directions(result) else 90.0
+    widths = table["half_width_deg"]
+    groups = {"half width": widths}
+    plot_histogram(axes, groups, limits=(0, limit), bin_count=bin_count_for(len(table)))
+    if missing := int(widths.isna().sum()):
+        note(axes, f"\n{missing:,} never fall to half")
+    axes.set(xticks=np.linspace(0, limit, 5), xlabel="half width at half height (deg)")
+    axes.set_title("tuning width")
+    return axes
+
+
+@style()
+def plot_modulation(result: Result, axes: Axes | None = None) -> Axes:
+    """Draw the distribution of F1/F0, which tells simple from complex cells.
+
+    Parameters
+    ----------
+    result : Result
+        Of the direction experiment; neurons for which the ratio is defined are counted.
+    axes : Axes, optional
+        Where; a new figure when left out.
+
+    Returns
+    -------
+    Axes
+
+    References
+    ----------
+    Skottun et al. 1991, doi:10.1016/0042-6989(91)90033-2: the border at 1.
+    """
+    axes = new_axes(axes)
+    ratio = result.neurons["f1_f0"]
+    plot_histogram(axes, {"f1_f0": ratio}, limits=(0, 2), bin_count=bin_count_for(len(ratio)))
+    axes.axvline(SIMPLE_F1_F0, color="black", linestyle="--", linewidth=0.8)
+    axes.set(xlabel="F1/F0 at the best angle", title="complex (below 1) and simple (above)")
+    return axes
+
+
+def default_rows(table: pd.DataFrame) -> IntArray:
+    """Return the rows of the neurons that a gallery shows by itself; see :func:`plot_gallery`."""
+    ok = is_ok(table)
+    candidates = np.flatnonzero(ok) if ok.any() else np.arange(len(table))
+    return candidates[spread_over_ranks(table["osi"].iloc[candidates], GALLERY_COUNT)]
+
+
+def angle_axis(result: Result) -> tuple[str, float]:
+    """Return the name of the axis of the tuning curves, and its period in degrees."""
+    if "direction_deg" in result.arrays["tuning_curve"].dims:
+        return "direction_deg", 360.0
+    return "orientation_deg", 180.0
+
+
+def has_directions(result: Result) -> bool:
+    """Whether directions were shown, and not orientations alone."""
+    return angle_axis(result)[0] == "direction_deg"
+
+
+def _angle_label(result: Result) -> str:
+    if has_directions(result):
+        return "direction of motion (deg)"
+    # In this package orientation is the axis of motion, a quarter turn from the bars.
+    return "orientation, normal to the bars (deg)"
+
+
+def _parameters(fit: pd.Series, axis: str) -> dict[str, float]:
+    """Return the fitted parameters by the names that the fit gave them."""
+    names = ("concentration", "amplitude", "amplitude_opposite", "baseline")
+    return {"preferred_deg": fit[f"fitted_{axis}"], **{name: fit[f"fit_{name}"] for name in names}}
+
+
+def _title(fit: pd.Series) -> str:
+    parts = [f"neuron {fit['neuron']}"]
+    parts += [
+        f"{index.upper()} {fit[index]:.2f}" for index in ("osi", "dsi") if np.isfinite(fit[index])
+    ]
+    if fit["status"] != "ok":
+        parts.append(str(fit["status"]).replace("_", " "))
+    return " · ".join(parts)
+
+
+def _polar_histogram(axes: Axes, direction_deg: FloatArray) -> None:
+    """Draw bars around the circle whose area, not length, is proportional to the counts."""
+    if not isinstance(axes, PolarAxes):
+        raise TypeError("preferred directions need polar axes: projection='polar'")
+    width = 360 / DIRECTION_BINS
+    centers = width * np.arange(DIRECTION_BINS)
+    known = direction_deg[np.isfinite(direction_deg)]
+    bins = np.round(known / width).astype(int) % DIRECTION_BINS
+    counts = np.bincount(bins, minlength=DIRECTION_BINS)
+    axes.bar(
+        np.radians(centers), np.sqrt(counts), np.radians(width), color=cycle_color(0), alpha=0.5,
+        edgecolor=cycle_color(0), linewidth=0.6,
+    )
+    most = max(int(counts.max()), 1)
+    ticks = np.unique([-(-most // 4), most])
+    axes.set_rmax(1.05 * np.sqrt(most))
+    axes.set_rticks(np.sqrt(ticks), [f"{tick:,}" for tick in ticks])
+    axes.set_rlabel_position(DIRECTION_BINS / 2 + 55)
+    axes.set_thetagrids([0, 90, 180, 270], ["0°", "90°", "180°", "270°"])
+    axes.tick_params(pad=-1)
+    axes.spines["polar"].set(linewidth=0.6, color=GRAY)

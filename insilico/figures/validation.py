@@ -1,0 +1,140 @@
+"""Planted against recovered: is the instrument right?"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from insilico.errors import NotFittedError
+from insilico.figures.panels import note, point_size
+from insilico.figures.style import LIGHT_GRAY, PAGE_WIDTH_IN, cycle_color, style
+
+FloatArray = np.ndarray[Any, np.dtype[np.float64]]
+
+#: Panels in a row.
+COLUMNS = 5
+#: Marker of each kind of twin, in order of appearance.
+MARKERS = ("o", "^", "s", "D")
+#: Angles by a part of their name: the period in degrees, and the index that says how well the neuron
+#: defines the angle.
+ANGLES = {"direction": (360.0, "dsi"), "orientation": (180.0, "osi"), "angle": (180.0, None)}
+#: What the last part of a quantity's name says about its unit.
+UNITS = {"px": "px", "deg": "deg", "hz": "Hz", "cpd": "cycles/deg", "s": "s", "um": "µm"}
+
+
+@style()
+def plot_validation(rows: pd.DataFrame, *, selective: float = 0.3) -> Figure:
+    """Draw planted against recovered values, one panel a quantity.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        One row a value: ``kind`` of twin (marker), ``cell_class`` (color), ``quantity``,
+        ``neuron``, ``planted``, ``recovered``. Quantities with "direction" in their name have a
+        period of 360 degrees, those with "orientation" or "angle" one of 180.
+    selective : float
+        Angles of neurons whose planted index (quantity "dsi" or "osi") is below this are drawn in
+        gray: they hardly have a preference.
+
+    Returns
+    -------
+    Figure
+        A recovered angle is drawn within half a period of the planted one.
+
+    Raises
+    ------
+    NotFittedError
+        If there is no row to draw.
+    """
+    if len(rows) == 0:
+        raise NotFittedError("there is no planted and recovered value to draw; validate first")
+    quantities = list(dict.fromkeys(rows["quantity"]))
+    columns = min(COLUMNS, len(quantities))
+    height_in = math.ceil(len(quantities) / columns) * PAGE_WIDTH_IN / COLUMNS * 1.22 + 0.35
+    figure = Figure(figsize=(max(PAGE_WIDTH_IN * columns / COLUMNS, 2.5), height_in))
+    by_label: dict[str, Any] = {}
+    for place, quantity in enumerate(quantities):
+        axes = figure.add_subplot(math.ceil(len(quantities) / columns), columns, place + 1)
+        plot_quantity(rows, quantity, axes, selective=selective)
+        by_label |= dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
+    figure.supxlabel("planted", fontsize="medium")
+    figure.supylabel("recovered", fontsize="medium")
+    figure.legend(by_label.values(), by_label.keys(), loc="outside upper center", ncols=5)
+    return figure
+
+
+@style()
+def plot_quantity(
+    rows: pd.DataFrame, quantity: str, axes: Axes, *, selective: float = 0.3
+) -> Axes:
+    """Draw planted against recovered values of one quantity; see :func:`plot_validation`."""
+    chosen = rows[rows["quantity"] == quantity]
+    planted = chosen["planted"].to_numpy(float)
+    recovered = wrap_to(chosen["recovered"].to_numpy(float), planted, period_deg=period_of(quantity))
+    is_clear = _is_clear(rows, chosen, selective)
+    known = np.isfinite(planted) & np.isfinite(recovered)
+    size = point_size(len(chosen))
+    classes, kinds = (list(dict.fromkeys(rows[name])) for name in ("cell_class", "kind"))
+    for shade, cell_class in enumerate(classes):
+        for marker, kind in zip(MARKERS, kinds, strict=False):
+            group = ((chosen["cell_class"] == cell_class) & (chosen["kind"] == kind)).to_numpy()
+            style_of_points = {"s": size, "marker": marker, "linewidth": 0, "alpha": 0.6}
+            clear, vague = group & known & is_clear, group & known & ~is_clear
+            axes.scatter(planted[vague], recovered[vague], color=LIGHT_GRAY, **style_of_points)
+            axes.scatter(
+                planted[clear], recovered[clear], color=cycle_color(shade),
+                label=f"{cell_class}, {kind}", **style_of_points,
+            )
+    _identity_line(axes, planted[known], recovered[known])
+    note(axes, f"N = {int(known.sum()):,}", place="lower right")
+    axes.set_title(_title(quantity))
+    return axes
+
+
+def period_of(quantity: str) -> float | None:
+    """Return the period of an angle in degrees, and None for what is no angle."""
+    return next((period for part, (period, _) in ANGLES.items() if part in quantity), None)
+
+
+def wrap_to(recovered: FloatArray, planted: FloatArray, *, period_deg: float | None) -> FloatArray:
+    """Return recovered angles shifted by whole periods to within half a period of the planted."""
+    if period_deg is None:
+        return recovered
+    half = period_deg / 2
+    return planted + (recovered - planted + half) % period_deg - half
+
+
+def _is_clear(
+    rows: pd.DataFrame, chosen: pd.DataFrame, selective: float
+) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """Whether each neuron's planted selectivity defines the angle well."""
+    quantity = str(chosen["quantity"].iloc[0])
+    index = next((name for part, (_, name) in ANGLES.items() if part in quantity), None)
+    indices = rows.loc[rows["quantity"] == index, ["kind", "neuron", "planted"]]
+    if index is None or len(indices) == 0:
+        return np.ones(len(chosen), bool)
+    joined = chosen[["kind", "neuron"]].merge(indices, on=["kind", "neuron"], how="left")
+    return (joined["planted"] >= selective).to_numpy(bool)
+
+
+def _identity_line(axes: Axes, planted: FloatArray, recovered: FloatArray) -> None:
+    values = np.concatenate([planted, recovered, [0.0] if len(planted) == 0 else []])
+    margin = 0.05 * float(np.ptp(values)) or 0.5
+    low, high = float(values.min()) - margin, float(values.max()) + margin
+    axes.plot([low, high], [low, high], color="black", linewidth=0.6, zorder=0)
+    axes.set(xlim=(low, high), ylim=(low, high), aspect="equal")
+    # The same ticks on both axes.
+    axes.xaxis.get_major_locator().set_params(nbins=4)
+    axes.yaxis.get_major_locator().set_params(nbins=4)
+
+
+def _title(quantity: str) -> str:
+    words = quantity.split("_")
+    if words[-1] in UNITS and len(words) > 1:
+        return f"{' '.join(words[:-1])} ({UNITS[words[-1]]})"
+    return " ".join(words) if len(words) > 1 else quantity.upper()
