@@ -185,7 +185,7 @@ class Result:
                 )
             protocol = tomllib.loads((folder / "protocol.toml").read_text(encoding="utf-8"))
             tables = {
-                name: pd.read_parquet(folder / f"{name}.parquet") for name in record.pop("tables")
+                name: _read_table(folder / f"{name}.parquet") for name in record.pop("tables")
             }
             with xr.open_dataset(folder / "arrays.nc", engine="h5netcdf") as stored:
                 arrays = stored.load()
@@ -193,7 +193,7 @@ class Result:
         except (FileNotFoundError, NotADirectoryError) as error:
             raise RunFolderError(
                 f"{folder} is not a complete result folder ({error.strerror}: "
-                f"{Path(error.filename).name if error.filename else 'a file'}); "
+                f"{Path(error.filename).name}); "
                 "give RUN/EXPERIMENT as 'insilico run' wrote it"
             ) from error
         except (OSError, ValueError, KeyError, TypeError) as error:
@@ -209,6 +209,12 @@ class Result:
             protocol=protocol,
             provenance=record,
         )
+
+
+def _read_table(path: Path) -> pd.DataFrame:
+    # Opened here, so that the error of a missing file carries its name.
+    with path.open("rb") as file:
+        return pd.read_parquet(file)
 
 
 def _is_foreign(folder: Path) -> bool:
