@@ -30,7 +30,7 @@ def images(count):
 
 
 def movies(**changes):
-    """Two trials of ten frames: two still patterns of three frames in the first, one in the second."""
+    """Two trials of ten frames: two still patterns in the first, one in the second."""
     conditions = pd.DataFrame({"trial": [0, 0, 1], "onset_frame": [2, 6, 4], "level": [10, 20, 30]})
     values = {"pattern_frames": 3, "trial_frames": 10, "is_still": True, **changes}
     return Stimuli("movie", SMALL, values.pop("conditions", conditions), ramp, **values)
