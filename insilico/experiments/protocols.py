@@ -79,22 +79,31 @@ def read_protocol(
     CatalogError
         If no shipped protocol has that name.
     """
-    path = _locate(source, experiment)
-    try:
-        values = tomllib.loads(path.read_text())
-    except OSError as error:
-        raise ProtocolError(
-            f"the protocol {path} cannot be read ({error.strerror}); give a TOML file or the name "
-            "of a shipped protocol"
-        ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ProtocolError(f"the protocol {path} is not valid TOML: {error}") from error
+    path = _locate(experiment if source is None else source)
+    values = _read(path)
     if values.get("experiment") != experiment:
         raise ProtocolError(
             f"the protocol {path} is for the experiment {values.get('experiment')!r}, and "
             f"{experiment!r} was asked for; give a protocol of that experiment"
         )
     return build_protocol(protocol_type, {**values, **(overrides or {})})
+
+
+def experiment_of(source: str | Path) -> str:
+    """Return the experiment that a protocol file, or a shipped protocol, is for.
+
+    Raises
+    ------
+    ProtocolError
+        If the file is missing, no TOML, or names no experiment.
+    CatalogError
+        If no shipped protocol has that name.
+    """
+    path = _locate(source)
+    values = _read(path)
+    if not isinstance(values.get("experiment"), str):
+        raise ProtocolError(f"the protocol {path} names no experiment; add experiment = \"...\"")
+    return str(values["experiment"])
 
 
 def build_protocol(
@@ -156,13 +165,23 @@ def require(is_met: bool, requirement: str) -> None:
         raise ProtocolError(f"the protocol does not hold together: {requirement}")
 
 
-def _locate(source: str | Path | None, experiment: str) -> Path:
-    if source is None:
-        return catalog.find("experiments", experiment)
+def _locate(source: str | Path) -> Path:
     path = Path(source)
     if path.suffix == ".toml" or path.parent != Path():
         return path
     return catalog.find("experiments", str(source))
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text())
+    except OSError as error:
+        raise ProtocolError(
+            f"the protocol {path} cannot be read ({error.strerror}); give a TOML file or the name "
+            "of a shipped protocol"
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ProtocolError(f"the protocol {path} is not valid TOML: {error}") from error
 
 
 def _convert(key: str, value: Any, hint: Any) -> Any:

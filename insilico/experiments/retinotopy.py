@@ -71,8 +71,8 @@ class RetinotopyProtocol(Protocol):
         See :class:`insilico.experiments.reverse_correlation.GaborBank`.
     smoothing_px : float
         Blur with which halves are compared.
-    minimum_reliability : float
-        Split-half correlation a map must reach to be fitted.
+    minimum_linear_reliability, minimum_energy_reliability : float
+        Split-half correlation that each map must reach to be fitted.
     reliability_goal : float, optional
         Stop when the median neuron's better map reaches it.
     """
@@ -88,7 +88,8 @@ class RetinotopyProtocol(Protocol):
     bank_sigma_cycles: float
     bank_stride_px: int
     smoothing_px: float
-    minimum_reliability: float
+    minimum_linear_reliability: float
+    minimum_energy_reliability: float
     reliability_goal: float | None = None
 
     def __post_init__(self) -> None:
@@ -100,7 +101,8 @@ class RetinotopyProtocol(Protocol):
         require(min(self.bank_frequency_cpd) > 0, "bank_frequency_cpd must be above 0")
         require(self.bank_orientation_count >= 2, "bank_orientation_count must be 2 or more")
         require(self.bank_stride_px >= 1, "bank_stride_px must be 1 or more")
-        require(0 <= self.minimum_reliability < 1, "minimum_reliability lies in [0, 1)")
+        for minimum in (self.minimum_linear_reliability, self.minimum_energy_reliability):
+            require(0 <= minimum < 1, "a minimum reliability lies in [0, 1)")
 
     def lag_count(self, screen: Screen, kind: Kind) -> int:
         """Return the number of lags, the present frame included; 1 for images."""
@@ -312,10 +314,10 @@ def fit_maps(
         ``r2``, ``error_source``.
     """
     protocol, screen = setting.protocol, setting.screen
-    used = choose_map(linear.reliability, energy.reliability, protocol.minimum_reliability)
+    used = choose_map(linear.reliability, energy.reliability, protocol)
     fits = {
         "linear": fit_gaussians(linear.values[used == "linear"], jobs=setting.jobs),
-        "energy": _from_grid(
+        "energy": grid_fit_in_px(
             fit_gaussians(energy.values[used == "energy"], jobs=setting.jobs),
             protocol.bank(screen),
         ),
@@ -353,11 +355,14 @@ MAP_REASON = {
 
 
 def choose_map(
-    linear_reliability: np.ndarray[Any, Any], energy_reliability: np.ndarray[Any, Any], minimum: float
+    linear_reliability: np.ndarray[Any, Any],
+    energy_reliability: np.ndarray[Any, Any],
+    protocol: RetinotopyProtocol,
 ) -> np.ndarray[Any, Any]:
     """Name the map that each neuron's fit uses: "linear", else "energy", else "none"."""
-    has_linear = np.nan_to_num(linear_reliability, nan=-1) >= minimum
-    has_energy = np.nan_to_num(energy_reliability, nan=-1) >= minimum
+    # A missing reliability compares as False.
+    has_linear = linear_reliability >= protocol.minimum_linear_reliability
+    has_energy = energy_reliability >= protocol.minimum_energy_reliability
     return np.where(has_linear, "linear", np.where(has_energy, "energy", "none"))
 
 
@@ -391,8 +396,8 @@ def _combined(
     )
 
 
-def _from_grid(fit: pd.DataFrame, bank: GaborBank) -> pd.DataFrame:
-    """Turn a fit in steps of the bank's grid into pixels."""
+def grid_fit_in_px(fit: pd.DataFrame, bank: GaborBank) -> pd.DataFrame:
+    """Return fits of energy maps, made in steps of the bank's grid, in pixels of the screen."""
     fit = fit.copy()
     lengths = ["x_px", "y_px", "sigma_major_px", "sigma_minor_px"]
     for column in lengths:

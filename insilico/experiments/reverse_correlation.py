@@ -235,7 +235,9 @@ class Maps:
     weights : float32 array, shape (neuron, component)
         Weight of each lag or lag and filter; the strongest is 1.
     reliability : float array, shape (neuron,)
-        Correlation of the two halves' lightly smoothed maps, both made with these weights.
+        Correlation of the two halves' lightly smoothed maps, each made with the weights of the
+        **other** half: a map of noise then has reliability 0 on average, however many components
+        there were to choose from.
     """
 
     values: FloatArray
@@ -276,15 +278,16 @@ def combine_components(
     -------
     Maps
     """
-    weights = component_weights(
-        components, shape=shape, smoothing_px=smoothing_px, is_signed=is_signed
+    weights, *other_weights = (
+        component_weights(part, shape=shape, smoothing_px=smoothing_px, is_signed=is_signed)
+        for part in (components, *reversed(halves))
     )
-    values = np.einsum("nc,ncp->np", weights, components)
     first, second = (
-        smooth(np.einsum("nc,ncp->np", weights, half).reshape(-1, *shape), smoothing_px)
-        for half in halves
+        smooth(_weighted(half, weight).reshape(-1, *shape), smoothing_px)
+        for half, weight in zip(halves, other_weights, strict=True)
     )
-    return Maps(values.reshape(-1, *shape), weights, correlate_rows(first, second))
+    values = _weighted(components, weights).reshape(-1, *shape)
+    return Maps(values, weights, correlate_rows(first, second))
 
 
 def component_weights(
@@ -294,18 +297,17 @@ def component_weights(
     neuron_count, component_count = components.shape[:2]
     if component_count == 1:
         return np.ones((neuron_count, 1), np.float32)
-    weights = np.empty((neuron_count, component_count), np.float32)
-    for neuron, maps in enumerate(components):
-        smoothed = smooth(maps.reshape(-1, *shape), smoothing_px).reshape(component_count, -1)
-        strength = np.abs(smoothed) if is_signed else smoothed
-        leader = smoothed[np.argmax(strength.max(1))]
-        # The half-maximum region keeps the noise of the rest of the screen out of the weights.
-        region = np.abs(leader) >= 0.5 * np.abs(leader).max()
-        agreement = smoothed[:, region] @ leader[region]
-        if not is_signed:
-            agreement = np.maximum(agreement, 0)
-        weights[neuron] = agreement / max(np.abs(agreement).max(), np.finfo(np.float32).tiny)
-    return weights
+    smoothed = smooth(components.reshape(-1, *shape), smoothing_px).reshape(components.shape)
+    strength = np.abs(smoothed) if is_signed else smoothed
+    leaders = smoothed[np.arange(neuron_count), strength.max(2).argmax(1)]
+    # The half-maximum region keeps the noise of the rest of the screen out of the weights.
+    size = np.abs(leaders)
+    region = np.where(size >= 0.5 * size.max(1, keepdims=True), leaders, 0)
+    weights = np.einsum("ncp,np->nc", smoothed, region)
+    if not is_signed:
+        weights = np.maximum(weights, 0)
+    largest = np.abs(weights).max(1, keepdims=True)
+    return np.asarray(weights / np.maximum(largest, np.finfo(np.float32).tiny))
 
 
 def smooth(maps: FloatArray, sigma_px: float) -> FloatArray:
@@ -313,6 +315,10 @@ def smooth(maps: FloatArray, sigma_px: float) -> FloatArray:
     if sigma_px == 0:
         return maps
     return np.asarray(ndimage.gaussian_filter(maps, (0, sigma_px, sigma_px), mode="nearest"))
+
+
+def _weighted(components: FloatArray, weights: FloatArray) -> FloatArray:
+    return np.einsum("nc,ncp->np", weights, components)
 
 
 def _grid(size_px: int, stride_px: int) -> FloatArray:

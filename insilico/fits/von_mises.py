@@ -17,11 +17,11 @@ BoolArray = np.ndarray[Any, np.dtype[np.bool_]]
 
 #: What each value of the ``status`` column says about a neuron's fit.
 VON_MISES_STATUS = {
-    "ok": "the fit converged inside its bounds",
+    "ok": "the fit converged; at the lowest concentration it is a sinusoid, without a half width",
     "flat": "every response is the same; no parameters",
     "not_finite": "the curve holds NaN or infinity; no parameters",
     "no_convergence": "the iteration limit was reached; no parameters",
-    "at_bound": "the concentration lies on its bound: the angle is usable, the width a limit only",
+    "at_bound": "narrower than the angles can resolve: the angle is usable, the width a limit only",
 }
 #: Columns of the table, before ``status``.
 VON_MISES_COLUMNS = (
@@ -476,7 +476,8 @@ def _fit_chunk(
         columns[name] = columns[name] * spread
     columns["baseline"] = columns["baseline"] + level
     columns["r2"] = 1 - point.chi_square / scaled.shape[1]
-    status = np.where(_is_at_bound(search, log_concentration), "at_bound", "ok").astype(object)
+    is_narrow = log_concentration >= search.log_range[1] - 1e-6
+    status = np.where(is_narrow, "at_bound", "ok").astype(object)
     status[~converged] = "no_convergence"
     return {name: np.where(converged, v, np.nan) for name, v in columns.items()}, status
 

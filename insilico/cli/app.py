@@ -1,0 +1,49 @@
+"""The commands and their one way of failing: a sentence on stderr and exit code 2."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+import cyclopts
+
+import insilico
+from insilico.cli import demo, models, respond, run, validate
+from insilico.errors import InsilicoError
+
+#: Exit code of a user's mistake, and of a run that was stopped half way.
+MISTAKE = 2
+
+app = cyclopts.App(
+    name="insilico",
+    help="In-silico physiology on digital twins of visual cortex.",
+    version=insilico.__version__,
+)
+app.command(demo.demo)
+app.command(models.app)
+app.command(respond.respond)
+app.command(run.run)
+app.command(validate.validate)
+
+
+def main() -> None:
+    """Run the command line, as ``insilico`` or ``python -m insilico``."""
+    logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
+    logging.getLogger("insilico").setLevel(logging.INFO)
+    try:
+        app()
+    except InsilicoError as error:
+        _stop(str(error))
+    except KeyboardInterrupt:
+        _stop("stopped; what is finished is kept, and the same command continues from it")
+    except BrokenPipeError:
+        # The reader of our output has gone, as with '| head'.
+        sys.stderr.close()
+    except OSError as error:
+        where = f" ({error.filename})" if error.filename else ""
+        _stop(f"the computer refused a file{where}: {error.strerror or error}")
+
+
+def _stop(sentence: str) -> None:
+    print(f"insilico: {sentence}", file=sys.stderr)
+    raise SystemExit(MISTAKE)

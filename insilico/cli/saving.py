@@ -1,0 +1,56 @@
+"""Writing figures and telling where results are; only the command line writes image files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from insilico.cli.tables import format_table
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from insilico.results import Result
+
+#: Every figure is written as a bitmap to look at and as a drawing to publish.
+FORMATS = ("png", "pdf")
+
+
+def save_figure(figure: Figure, folder: Path, name: str) -> None:
+    """Write one figure in every format, each file whole or not at all."""
+    from insilico.figures.style import style
+    from insilico.files import atomic_file
+
+    for suffix in FORMATS:
+        with style(), atomic_file(folder / f"{name}.{suffix}") as draft:
+            figure.savefig(draft)
+
+
+def save_figures(result: Result, folder: Path) -> list[str]:
+    """Draw and write every figure of a result that is not there yet; return their names."""
+    from insilico.figures import draw, figure_names
+
+    names = figure_names(result)
+    for name in names:
+        if not all((folder / f"{name}.{suffix}").exists() for suffix in FORMATS):
+            save_figure(draw(result, name), folder, name)
+    return names
+
+
+def summary(result: Result) -> str:
+    """Return how many neurons got which status, and medians of what was measured."""
+    neurons = result.neurons
+    counts = neurons["status"].value_counts()
+    status = ", ".join(f"{name} {count:,}" for name, count in counts.items())
+    good = neurons[neurons["status"] == "ok"]
+    columns = {
+        "retinotopy": ["x_deg", "y_deg", "sigma_major_deg", "sigma_minor_deg"],
+        "direction": ["osi", "dsi", "half_width_deg", "f1_f0"],
+    }[result.experiment]
+    rows = [
+        (name, *(float(good[name].quantile(q)) for q in (0.25, 0.5, 0.75)))
+        for name in columns
+        if good[name].notna().any()
+    ]
+    table = format_table(["of status ok", "quarter", "median", "three quarters"], rows)
+    return f"{result.experiment}: {len(neurons):,} neurons ({status})\n{table}"

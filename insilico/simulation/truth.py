@@ -1,0 +1,101 @@
+"""The ideal measurement: what an experiment would find in a simulated neuron with endless data.
+
+A receptive field or a selectivity index depends on how it is measured. The truth that a measurement is
+held to is therefore the same measurement without its noise: maps in closed form from the neuron's own
+filters, tuning from a dense set of gratings.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from insilico.experiments.retinotopy import RetinotopyProtocol
+from insilico.experiments.reverse_correlation import GaborBank, component_weights
+from insilico.models.network import Kind
+from insilico.screen import Screen
+from insilico.simulation.kernels import spatial_kernels, temporal_kernels
+
+FloatArray = np.ndarray[Any, np.dtype[np.floating[Any]]]
+
+
+def ideal_linear_maps(
+    population: pd.DataFrame, *, screen: Screen, kind: Kind, protocol: RetinotopyProtocol
+) -> FloatArray:
+    """Return the linear maps of simple cells without noise.
+
+    White noise correlates with a rectified linear neuron in proportion to its filter (Bussgang's
+    theorem for Gaussian input; a filter of many pixels makes its input nearly Gaussian). Lags are
+    joined as the experiment joins them.
+
+    Parameters
+    ----------
+    population : DataFrame
+        Simple cells, as drawn by :func:`insilico.simulation.draw_population`.
+    screen, kind, protocol
+        Of the measurement.
+
+    Returns
+    -------
+    float array, shape (neuron, y, x)
+        In arbitrary units.
+    """
+    space = spatial_kernels(population, screen).reshape(len(population), 1, -1)
+    preferred, null = _subunits(population, screen, kind, protocol)
+    components = (space * (preferred + null)[:, :, None]).real
+    weights = component_weights(
+        components, shape=screen.shape, smoothing_px=protocol.smoothing_px, is_signed=True
+    )
+    return np.einsum("nc,ncp->np", weights, components).reshape(-1, *screen.shape)
+
+
+def ideal_energy_maps(
+    population: pd.DataFrame, *, screen: Screen, kind: Kind, protocol: RetinotopyProtocol
+) -> FloatArray:
+    """Return the energy maps of energy cells without noise, on the grid of the bank.
+
+    For Gaussian noise ``n`` and complex filters ``a`` and ``b``,
+    ``cov(|a n|^2, |b n|^2) = |a b|^2 + |a conj(b)|^2``: the sum over their parts of twice the squared
+    overlap.
+
+    Parameters
+    ----------
+    population : DataFrame
+        Energy cells, as drawn by :func:`insilico.simulation.draw_population`.
+    screen, kind, protocol
+        Of the measurement.
+
+    Returns
+    -------
+    float array, shape (neuron, grid row, grid column)
+        In arbitrary units.
+    """
+    bank: GaborBank = protocol.bank(screen)
+    space = spatial_kernels(population, screen).reshape(len(population), -1)
+    filters = bank.filters()
+    overlap = np.abs(np.einsum("np,fgp->nfg", space, filters, optimize=True)) ** 2
+    overlap += np.abs(np.einsum("np,fgp->nfg", space, filters.conj(), optimize=True)) ** 2
+    preferred, null = _subunits(population, screen, kind, protocol)
+    lag_energy = np.abs(preferred) ** 2 + np.abs(null) ** 2
+    components = lag_energy[:, :, None, None] * overlap[:, None]
+    components = components.reshape(len(population), -1, overlap.shape[2])
+    weights = component_weights(
+        components,
+        shape=bank.grid_shape,
+        smoothing_px=protocol.smoothing_px / protocol.bank_stride_px,
+        is_signed=False,
+    )
+    return np.einsum("nc,ncp->np", weights, components).reshape(-1, *bank.grid_shape)
+
+
+def _subunits(
+    population: pd.DataFrame, screen: Screen, kind: Kind, protocol: RetinotopyProtocol
+) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """Return the temporal filters of both subunits at the protocol's lags; one subunit for images."""
+    if kind == "image":
+        return np.ones((len(population), 1)), np.zeros((len(population), 1))
+    lags = protocol.lag_count(screen, kind)
+    time = temporal_kernels(population, screen.frame_rate_hz)[:, :lags]
+    return time, (1 - population["selectivity"].to_numpy()[:, None]) * time.conj()

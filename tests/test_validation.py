@@ -1,0 +1,73 @@
+"""The table that 'insilico validate' prints."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import insilico
+from insilico.validation import summarize, validate
+
+
+@pytest.mark.slow
+def test_the_simulated_v1_meets_every_limit():
+    validation = validate(jobs=2)
+    assert validation.is_met, validation.summary.to_string()
+    counts = validation.summary.groupby("cell_class")["count"].max()
+    assert (counts >= 100).all()
+
+
+def test_a_wrong_instrument_is_caught():
+    neurons = pd.DataFrame(
+        {
+            "kind": "image",
+            "cell_class": "simple",
+            "experiment": "retinotopy",
+            "quantity": np.repeat(["x_px", "y_px", "sigma_major_px", "sigma_minor_px"], 10),
+            "neuron": np.tile(np.arange(10), 4),
+            "planted": 5.0,
+            "recovered": 5.0,
+            "status": "ok",
+        }
+    )
+    assert summarize(neurons)["is_met"].all()
+    off = neurons.assign(recovered=neurons["recovered"] + 0.6)
+    summary = summarize(off).set_index("check")
+    assert not summary.loc["center error (px)", "is_met"]
+    assert summary.loc["center error (px)", "value"] == pytest.approx(0.6 * np.sqrt(2))
+    assert not summary.loc["width error (%)", "is_met"]
+    bad = neurons.assign(status="unreliable")
+    assert not summarize(bad).set_index("check").loc["status ok (%)", "is_met"]
+
+
+def test_angles_are_compared_around_the_circle():
+    rows = {"kind": "movie", "cell_class": "simple", "experiment": "direction", "status": "ok"}
+    values = {
+        "dsi": (0.8, 0.8),
+        "osi": (0.8, 0.8),
+        "preferred_direction_deg": (359.5, 0.5),
+        "preferred_orientation_deg": (179.5, 0.5),
+    }
+    neurons = pd.DataFrame(
+        [
+            {**rows, "quantity": name, "neuron": n, "planted": pair[0] + n, "recovered": pair[1] + n}
+            for name, pair in values.items()
+            for n in (0, 1)
+        ]
+    )
+    summary = summarize(neurons).set_index("check")
+    assert summary.loc["direction error (deg)", "value"] == pytest.approx(1)
+    assert summary.loc["orientation error (deg)", "value"] == pytest.approx(1)
+
+
+def test_truth_does_not_depend_on_which_neurons_are_measured():
+    from insilico.validation import compare_retinotopy
+
+    twin = insilico.SimulatedV1("image", simple_count=4, energy_count=4)
+    overrides = {"image_count": 400}
+    everyone = compare_retinotopy(twin, insilico.run("retinotopy", twin, overrides=overrides, jobs=1))
+    some = compare_retinotopy(
+        twin, insilico.run("retinotopy", twin, overrides=overrides, neurons=[5, 2], jobs=1)
+    )
+    key = ["neuron", "quantity"]
+    merged = some.merge(everyone, on=key, suffixes=("", "_all"))
+    np.testing.assert_allclose(merged["planted"], merged["planted_all"], rtol=1e-5)
