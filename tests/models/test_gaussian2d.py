@@ -1,0 +1,128 @@
+"""The Gaussian readout and its fast form at fixed points."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from insilico.errors import ShapeError, UnitsError
+from insilico.models.readouts.gaussian2d import FullGaussian2d, normalize_cortex
+from insilico.models.readouts.points import PointReadout
+
+
+def free_readout(neurons=6, channels=3, **options):
+    readout = FullGaussian2d(channels, neurons, position="free", **options)
+    readout._features.data.normal_()
+    readout.bias.data.normal_()
+    return readout
+
+
+def test_published_names_and_shapes():
+    shapes = {
+        name: tuple(value.shape) for name, value in FullGaussian2d(64, 5).state_dict().items()
+    }
+    assert shapes == {
+        "sigma": (1, 5, 2, 2),
+        "_features": (1, 64, 1, 5),
+        "bias": (5,),
+        "source_grid": (5, 2),
+        "mu_transform.0.weight": (30, 2),
+        "mu_transform.0.bias": (30,),
+        "mu_transform.2.weight": (2, 30),
+        "mu_transform.2.bias": (2,),
+    }
+
+
+def test_reads_the_cell_that_a_point_lies_on():
+    readout = free_readout(neurons=2, channels=1).eval()
+    readout._features.data.fill_(1.0)
+    readout.bias.data.zero_()
+    readout._mu.data = torch.tensor([[[[-1.0, -1.0]], [[1.0, 0.0]]]])
+    features = torch.arange(15.0).reshape(1, 1, 3, 5)
+    # (x, y) = (-1, -1) is the top left cell; (1, 0) the right end of the middle row.
+    assert readout(features).tolist() == [[0.0, 9.0]]
+
+
+@pytest.mark.parametrize("gauss_type", ["full", "uncorrelated", "isotropic"])
+def test_samples_scatter_with_sigma_in_training_and_never_in_evaluation(gauss_type):
+    torch.manual_seed(0)
+    readout = free_readout(neurons=1, gauss_type=gauss_type)
+    readout._mu.data.zero_()
+    full = torch.tensor([[[[0.10, 0.05], [0.0, 0.08]]]])
+    sigma = {"full": full, "uncorrelated": full[:, :, :1], "isotropic": full[:, :, :1, :1]}
+    readout.sigma.data = sigma[gauss_type].clone()
+    points = readout.sample(20_000)[:, 0]
+    covariance = {
+        "full": full[0, 0] @ full[0, 0].T,
+        "uncorrelated": torch.diag(full[0, 0, 0] ** 2),
+        "isotropic": 0.01 * torch.eye(2),
+    }[gauss_type]
+    torch.testing.assert_close(torch.cov(points.T), covariance, rtol=0, atol=5e-4)
+    features = torch.randn(4, 3, 6, 8)
+    assert not torch.equal(readout(features), readout(features))
+    readout.eval()
+    torch.testing.assert_close(readout(features), readout(features), rtol=0, atol=0)
+
+
+def test_samples_and_means_stay_on_the_map_and_the_shift_may_leave_it():
+    readout = free_readout(neurons=4)
+    readout._mu.data.fill_(3.0)
+    readout.sigma.data.fill_(2.0)
+    assert readout.positions().abs().max() == 1
+    assert readout.sample(50).abs().max() == 1
+    away = readout.eval()(torch.ones(2, 3, 6, 8), shift=torch.full((2, 2), 5.0))
+    torch.testing.assert_close(away, readout.bias.expand(2, -1))
+
+
+def test_asked_neurons_are_those_of_the_whole_population():
+    readout = FullGaussian2d(3, 7).eval()
+    readout.source_grid.uniform_(-1, 1)
+    readout._features.data.normal_()
+    features, neurons = torch.randn(2, 3, 6, 8), torch.tensor([5, 0, 0, 3])
+    torch.testing.assert_close(readout(features, neurons=neurons), readout(features)[:, neurons])
+
+
+@given(st.integers(0, 10_000), st.integers(1, 7), st.integers(1, 7), st.floats(0.2, 4))
+@settings(max_examples=60, deadline=None)
+def test_fixed_points_answer_as_grid_sample_on_and_off_the_map(seed, height, width, spread):
+    generator = torch.Generator().manual_seed(seed)
+    features = torch.randn(3, 2, height, width, generator=generator, dtype=torch.float64)
+    positions = spread * torch.randn(20, 2, generator=generator, dtype=torch.float64)
+    positions[:3] = torch.tensor([[-1.0, 1.0], [1.0, 1.0], [0.0, -1.0]])
+    weights = torch.randn(20, 2, generator=generator, dtype=torch.float64)
+    bias = torch.randn(20, generator=generator, dtype=torch.float64)
+    points = PointReadout(positions, weights, bias, map_shape=(height, width))
+    grid = positions[None, :, None].expand(3, -1, -1, -1)
+    sampled = F.grid_sample(features, grid, align_corners=True)[..., 0]
+    expected = torch.einsum("tcn,nc->tn", sampled, weights) + bias
+    answer = points(features[..., points.rows, points.columns])
+    torch.testing.assert_close(answer, expected, rtol=0, atol=1e-12)
+
+
+def test_no_neurons_are_answered_by_nothing():
+    empty = torch.zeros(0, 2)
+    points = PointReadout(empty, torch.zeros(0, 3), torch.zeros(0), map_shape=(4, 5))
+    assert points(torch.zeros(2, 3, 1, 1)).shape == (2, 0)
+
+
+def test_cortex_is_centered_and_divided_by_one_number():
+    position_um = torch.tensor([[0.0, 10.0], [100.0, 10.0], [200.0, 40.0]])
+    expected = torch.tensor([[-1.0, -0.1], [0.0, -0.1], [1.0, 0.2]])
+    torch.testing.assert_close(normalize_cortex(position_um), expected)
+
+
+@pytest.mark.parametrize(
+    "options", [{"position": "nowhere"}, {"gauss_type": "round"}], ids=["position", "gauss_type"]
+)
+def test_unknown_kinds_are_refused(options):
+    with pytest.raises(UnitsError, match="give"):
+        FullGaussian2d(3, 4, **options)
+
+
+def test_wrong_shapes_are_refused():
+    readout = free_readout().eval()
+    with pytest.raises(ShapeError, match="4 channels"):
+        readout(torch.zeros(2, 4, 6, 8))
+    with pytest.raises(ShapeError, match=r"one \(x, y\) a trial"):
+        readout(torch.zeros(2, 3, 6, 8), shift=torch.zeros(1, 2))

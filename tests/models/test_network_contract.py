@@ -1,0 +1,220 @@
+"""What every registered architecture promises."""
+
+import copy
+import dataclasses
+
+import pytest
+import torch
+
+from insilico.errors import CatalogError, CheckpointError, MouseError, ShapeError, UnitsError
+from insilico.models import registry
+from insilico.models.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from insilico.models.mouse import Mouse, neurons_table
+from insilico.screen import Screen
+
+TRIALS = 5
+FRAMES = 12
+
+
+def networks():
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(11)
+        found = dict(registry.example_networks())
+        for network in found.values():
+            scramble(network)
+    return found
+
+
+def scramble(network):
+    """Move everything away from its starting value, so that no term is silently zero."""
+    for name, value in network.state_dict().items():
+        if name.endswith("running_var"):
+            value.uniform_(0.5, 2)
+        elif value.is_floating_point():
+            value.add_(0.2 * torch.randn(value.shape))
+
+
+NETWORKS = networks()
+
+
+@pytest.fixture(params=NETWORKS)
+def network(request):
+    return copy.deepcopy(NETWORKS[request.param]).eval()
+
+
+def inputs(network, trials=TRIALS, seed=5):
+    """Return a random stimulus and the keywords that go with it."""
+    generator = torch.Generator().manual_seed(seed)
+    frames = (FRAMES,) if network.kind == "movie" else ()
+    size = network.options.height_px, network.options.width_px
+    stimulus = torch.randn(trials, network.channels, *frames, *size, generator=generator)
+    state = {}
+    if network.behavior_names:
+        names = len(network.behavior_names)
+        state["behavior"] = torch.randn(trials, names, *frames, generator=generator)
+    if network.uses_pupil:
+        state["pupil_center"] = torch.randn(trials, 2, *frames, generator=generator)
+    return stimulus, state
+
+
+def test_every_mouse_answers_with_its_neurons(network):
+    stimulus, state = inputs(network)
+    for mouse, count in network.neuron_counts.items():
+        answer = network(stimulus, mouse=mouse, **state)
+        assert answer.shape[:2] == (TRIALS, count)
+        assert torch.isfinite(answer).all()
+        assert answer.std(dim=0).min() > 0
+
+
+def test_gradients_reach_every_trial_of_the_stimulus(network):
+    stimulus, state = inputs(network)
+    stimulus.requires_grad_()
+    network(stimulus, mouse=next(iter(network.neuron_counts)), **state).sum().backward()
+    assert stimulus.grad.flatten(1).abs().amax(dim=1).min() > 0
+
+
+def test_gradients_reach_every_parameter_in_training(network):
+    stimulus, state = inputs(network)
+    network.train()
+    for mouse in network.neuron_counts:
+        network(stimulus, mouse=mouse, **state).square().sum().backward()
+    assert not [name for name, parameter in network.named_parameters() if parameter.grad is None]
+
+
+def test_evaluation_is_deterministic_and_one_trial_is_as_in_a_batch(network):
+    stimulus, state = inputs(network)
+    mouse = next(iter(network.neuron_counts))
+    whole = network(stimulus, mouse=mouse, **state)
+    again = network(stimulus, mouse=mouse, **state)
+    torch.testing.assert_close(whole, again, rtol=0, atol=0)
+    last = {name: value[-1:] for name, value in state.items()}
+    alone = network(stimulus[-1:], mouse=mouse, **last)
+    torch.testing.assert_close(alone, whole[-1:], rtol=1e-5, atol=1e-5)
+
+
+def test_asked_neurons_are_those_of_the_whole_population(network):
+    stimulus, state = inputs(network)
+    for mouse, count in network.neuron_counts.items():
+        neurons = torch.randperm(count, generator=torch.Generator().manual_seed(3))[: count // 2]
+        whole = network(stimulus, mouse=mouse, **state)
+        some = network(stimulus, mouse=mouse, neurons=neurons, **state)
+        torch.testing.assert_close(some, whole[:, neurons], rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_prepared_network_answers_like_the_plain_one(network, seed):
+    generator = torch.Generator().manual_seed(seed)
+    trials = (1, 5, 40)[seed % 3]
+    stimulus, state = inputs(network, trials=trials, seed=seed)
+    for mouse, count in network.neuron_counts.items():
+        size = int(torch.randint(1, count + 1, (), generator=generator))
+        neurons = torch.randint(0, count, (size,), generator=generator)
+        gaze = None
+        if network.uses_pupil:
+            gaze = 2 * torch.randn(2, generator=generator)
+            shape = state["pupil_center"].shape
+            state["pupil_center"] = gaze.reshape(1, 2, *[1] * (len(shape) - 2)).expand(shape)
+        plain_stimulus = stimulus.clone().requires_grad_()
+        fast_stimulus = stimulus.clone().requires_grad_()
+        plain = network(plain_stimulus, mouse=mouse, neurons=neurons, **state)
+        predict = network.prepare(mouse, neurons=neurons, pupil_center=gaze)
+        fast = predict(fast_stimulus, state.get("behavior"))
+        spread = plain.detach().std().item() + 1
+        torch.testing.assert_close(fast, plain, rtol=0, atol=1e-5 * spread)
+        plain.square().sum().backward()
+        fast.square().sum().backward()
+        tallest = plain_stimulus.grad.abs().max().item()
+        torch.testing.assert_close(
+            fast_stimulus.grad, plain_stimulus.grad, rtol=0, atol=1e-4 * tallest
+        )
+
+
+def test_prepared_network_in_training_mode_still_draws_points():
+    network = copy.deepcopy(NETWORKS["sensorium2022: cnn"]).train()
+    stimulus, _ = inputs(network)
+    predict = network.prepare("mouse-a", neurons=torch.arange(3))
+    assert not torch.equal(predict(stimulus, None), predict(stimulus, None))
+
+
+def test_state_dict_round_trip(network):
+    twin = registry.build(architecture_of(network), network.options, network.neuron_counts).eval()
+    twin.load_state_dict(network.state_dict(), strict=True)
+    stimulus, state = inputs(network)
+    mouse = next(iter(network.neuron_counts))
+    expected = network(stimulus, mouse=mouse, **state)
+    torch.testing.assert_close(twin(stimulus, mouse=mouse, **state), expected, rtol=0, atol=0)
+
+
+def test_checkpoint_round_trip(network, tmp_path):
+    mice = {
+        name: Mouse(name, Screen(), neurons_table(count))
+        for name, count in network.neuron_counts.items()
+    }
+    saved = Checkpoint("example", architecture_of(network), network.options, network, mice)
+    save_checkpoint(saved, tmp_path / "folder")
+    before = torch.get_rng_state()
+    loaded = load_checkpoint(tmp_path / "folder")
+    assert torch.equal(torch.get_rng_state(), before)
+    assert not loaded.network.training
+    assert loaded.weights_sha256 == saved.weights_sha256
+    assert loaded.options == saved.options
+    stimulus, state = inputs(network)
+    for mouse in mice:
+        torch.testing.assert_close(
+            loaded.network(stimulus, mouse=mouse, **state),
+            network(stimulus, mouse=mouse, **state),
+            rtol=0,
+            atol=0,
+        )
+
+
+def test_wrong_inputs_are_refused(network):
+    stimulus, state = inputs(network)
+    mouse = next(iter(network.neuron_counts))
+    with pytest.raises(MouseError, match="no mouse 'nobody'"):
+        network(stimulus, mouse="nobody", **state)
+    with pytest.raises(ShapeError, match="takes"):
+        network(stimulus[..., :-1], mouse=mouse, **state)
+    with pytest.raises(ShapeError, match="takes"):
+        network(stimulus[:, 0], mouse=mouse, **state)
+    for name, value in state.items():
+        rest = {other: state[other] for other in state if other != name}
+        with pytest.raises(UnitsError, match=name):
+            network(stimulus, mouse=mouse, **rest)
+        with pytest.raises(ShapeError, match=r"trial|rows"):
+            network(stimulus, mouse=mouse, **rest, **{name: value[:, :1]})
+
+
+def test_unknown_architecture_is_refused_with_the_known_ones():
+    with pytest.raises(CatalogError, match="sensorium2022"):
+        registry.build("perceptron", {}, {"a": 1})
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"layer": 4}, "no option 'layer'"),
+        ({"layers": 4.5}, "option layers is 4.5"),
+        ({"is_linear": 1}, "option is_linear is 1"),
+        ({"behavior_names": "running_speed"}, "option behavior_names"),
+    ],
+)
+def test_wrong_options_are_refused_by_name(options, message):
+    with pytest.raises(CheckpointError, match=message):
+        registry.build("sensorium2022", options, {"a": 1})
+
+
+def test_options_survive_a_round_trip_through_plain_tables(network):
+    table = {
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in dataclasses.asdict(network.options).items()
+    }
+    assert registry.parse_options(architecture_of(network), table) == network.options
+
+
+def architecture_of(network):
+    return next(
+        name
+        for name, found in registry.architectures().items()
+        if isinstance(network.options, found.options)
+    )
