@@ -187,14 +187,12 @@ class Result:
             tables = {
                 name: _read_table(folder / f"{name}.parquet") for name in record.pop("tables")
             }
-            with xr.open_dataset(folder / "arrays.nc", engine="h5netcdf") as stored:
-                arrays = stored.load()
+            arrays = _read_arrays(folder / "arrays.nc")
             experiment = record.pop("experiment")
         except (FileNotFoundError, NotADirectoryError) as error:
             raise RunFolderError(
                 f"{folder} is not a complete result folder ({error.strerror}: "
-                f"{Path(error.filename).name}); "
-                "give RUN/EXPERIMENT as 'insilico run' wrote it"
+                f"{Path(error.filename).name}); give RUN/EXPERIMENT as 'insilico run' wrote it"
             ) from error
         except (OSError, ValueError, KeyError, TypeError) as error:
             if isinstance(error, RunFolderError):
@@ -215,6 +213,11 @@ def _read_table(path: Path) -> pd.DataFrame:
     # Opened here, so that the error of a missing file carries its name.
     with path.open("rb") as file:
         return pd.read_parquet(file)
+
+
+def _read_arrays(path: Path) -> xr.Dataset:
+    with path.open("rb") as file, xr.open_dataset(file, engine="h5netcdf") as stored:
+        return stored.load()
 
 
 def _is_foreign(folder: Path) -> bool:

@@ -36,7 +36,8 @@ def test_interrupted_file_keeps_the_old_content_and_leaves_no_draft(tmp_path):
             draft.write_text("half")
             raise KeyboardInterrupt
 
-    pytest.raises(KeyboardInterrupt, write_and_stop)
+    with pytest.raises(KeyboardInterrupt):
+        write_and_stop()
     assert path.read_text() == "old"
     assert names(tmp_path) == ["table.csv"]
 
@@ -73,7 +74,8 @@ def test_interrupted_folder_keeps_the_old_content_and_leaves_no_draft(tmp_path):
             (draft / "fresh").write_text("half")
             raise KeyboardInterrupt
 
-    pytest.raises(KeyboardInterrupt, fill_and_stop)
+    with pytest.raises(KeyboardInterrupt):
+        fill_and_stop()
     assert names(tmp_path) == ["run", "stale"]
 
 
