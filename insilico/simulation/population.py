@@ -22,7 +22,7 @@ CENTER_SCATTER_DEG = 4.0
 
 #: Ranges of the drawn parameters, uniform in between (frequencies: uniform in their logarithm).
 #: Spatial frequencies and temporal frequencies bracket the published grating, 0.04 cycles per
-#: degree at 2 Hz (shared facts: ViV1T-closed-loop, viv1t/utils/stimulus.py).
+#: degree at 2 Hz (ViV1T-closed-loop, viv1t/utils/stimulus.py).
 RANGES = {
     "spatial_frequency_cpd": (0.03, 0.06),
     "temporal_frequency_hz": (1.5, 4.0),
@@ -33,7 +33,8 @@ RANGES = {
     # 1 is a Gaussian envelope, more is flatter on top with steeper flanks. It varies so that no
     # analysis filter is ever the generator itself.
     "envelope_exponent": (0.8, 1.4),
-    # 0 answers both directions alike, 1 answers one only.
+    # 0 answers both directions alike; 1 has no null subunit, and answers the null direction with
+    # what the short temporal filter lets through: an index of 0.2 to 0.8, not 1.
     "selectivity": (0.0, 1.0),
     "latency_s": (0.03, 0.10),
     "gain": (0.5, 2.0),
