@@ -246,9 +246,9 @@ def check_values(stimulus: np.ndarray[Any, Any]) -> None:
         raise ShapeError(
             f"the stimulus has dtype {stimulus.dtype}; give uint8 gray levels or floating numbers"
         )
-    if stimulus.size == 0:
+    if stimulus.size == 0 or stimulus.ndim == 0:
         raise StimulusError(
-            f"the stimulus has shape {stimulus.shape} and holds no pixel; give at least one trial"
+            f"the stimulus has shape {stimulus.shape} and holds no trial; give at least one"
         )
     if is_floating and not np.isfinite(stimulus).all():
         trial = int(np.argwhere(~np.isfinite(stimulus))[0][0])
