@@ -68,7 +68,7 @@ def test_twins_of_other_statistics_are_refused(make_twin, full_statistics, name)
         make_twin(statistics=statistics, name=label)
         for statistics, label in ((full_statistics, "x"), (other, "y"))
     ]
-    with pytest.raises(CheckpointError, match="y and x differ .* needs twins of the same neurons"):
+    with pytest.raises(CheckpointError, match=r"y and x differ .* needs twins of the same neurons"):
         ensemble(twins)
 
 
