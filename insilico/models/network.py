@@ -105,15 +105,16 @@ class Network(nn.Module, ABC):
                 gaze = pupil_center.expand(len(stimulus), -1)
                 if self.kind == "movie":
                     gaze = gaze[..., None].expand(-1, -1, stimulus.shape[2])
-            return self(
+            answer: Tensor = self(
                 stimulus, mouse=mouse, neurons=neurons, behavior=behavior, pupil_center=gaze
             )
+            return answer
 
         return predict
 
 
 def count_parameters(network: nn.Module) -> int:
-    """Number of trainable parameters."""
+    """Return the number of trainable parameters."""
     return sum(p.numel() for p in network.parameters() if p.requires_grad)
 
 
