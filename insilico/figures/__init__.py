@@ -1,9 +1,10 @@
 """Figures: a result in, a figure out. matplotlib is imported in this package and nowhere else.
 
-A figure function takes a :class:`insilico.results.Result`. It does not load, compute statistics, test
-or save, and it needs no model: a saved result redraws without torch. Functions that compose a whole
-figure return it; functions that draw one panel take ``axes`` and return them. Pass the figure to
-:func:`insilico.figures.style.write_figure` to write it to a file.
+A figure function takes a :class:`insilico.results.Result`. It does not load, compute statistics,
+test or save, and it needs no model: a saved result redraws without torch. Functions that compose a
+whole figure return it; functions that draw one panel take ``axes`` and return them. Save a figure
+within :func:`insilico.figures.style.style`, which also decides its resolution and how text is
+stored.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
 
     from insilico.results import Result
 
-#: Figures of each experiment by name: the function that draws them. Importing it, and matplotlib with
-#: it, is put off until it is needed.
+#: Figures of each experiment by name: the function that draws them. Importing it, and matplotlib
+#: with it, is put off until it is needed.
 FIGURES = {
     "retinotopy": {
         "gallery": "insilico.figures.retinotopy:plot_gallery",

@@ -10,6 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.projections.polar import PolarAxes
+from matplotlib.ticker import MultipleLocator
 
 from insilico.figures.panels import (
     GALLERY_COUNT,
@@ -19,11 +20,11 @@ from insilico.figures.panels import (
     is_ok,
     letter_panels,
     new_gallery,
-    note,
     plot_histogram,
     plot_status,
     response_label,
     spread_over_ranks,
+    upper_limit,
 )
 from insilico.figures.style import GRAY, PAGE_WIDTH_IN, cycle_color, new_axes, style
 from insilico.fits.von_mises import evaluate_von_mises
@@ -121,7 +122,7 @@ def plot_tuning_curve(result: Result, neuron: int, axes: Axes | None = None) -> 
     axes.set(xlim=(0, period_deg), xticks=np.arange(0, period_deg + 1, period_deg / 4))
     # A curve without its zero looks more selective than it is.
     axes.set_ylim(bottom=min(0, *axes.get_ylim()), top=max(0, *axes.get_ylim()))
-    axes.yaxis.get_major_locator().set_params(nbins=4)
+    axes.locator_params(axis="y", nbins=4)
     axes.set(xlabel=_angle_label(result), ylabel=response_label(result), title=_title(fit))
     return axes
 
@@ -140,6 +141,7 @@ def plot_population(result: Result) -> Figure:
     Figure
         Without a panel on direction selectivity where only orientations were shown.
     """
+    layout: list[Any]
     if has_directions(result):
         layout = [["osi", "dsi", "preferred"], ["half_width", "modulation", "status"]]
         polar: dict[Any, dict[str, Any]] = {"preferred": {"projection": "polar"}}
@@ -178,9 +180,14 @@ def plot_index(result: Result, index: str, axes: Axes | None = None) -> Axes:
     Axes
     """
     axes = new_axes(axes)
-    plot_histogram(axes, {index: result.neurons[index]}, limits=(0, 1), bin_count=20)
-    name = {"osi": "orientation", "dsi": "direction"}[index]
-    axes.set(xlabel=index.upper(), title=f"{name} selectivity")
+    plot_histogram(
+        axes,
+        {index: result.neurons[index]},
+        limits=(0, 1),
+        bin_count=20,
+        title={"osi": "orientation selectivity", "dsi": "direction selectivity"}[index],
+        xlabel=index.upper(),
+    )
     return axes
 
 
@@ -208,10 +215,15 @@ def plot_preferred(result: Result, axes: Axes | None = None) -> Axes:
         axes.set_title(f"preferred direction, N = {len(table):,}")
         return axes
     axes = new_axes(axes)
-    groups = {"orientation": table["fitted_orientation_deg"]}
-    plot_histogram(axes, groups, limits=(0, 180), bin_count=ORIENTATION_BINS)
-    axes.set(xticks=np.arange(0, 181, 45), xlabel=_angle_label(result))
-    axes.set_title("preferred orientation")
+    plot_histogram(
+        axes,
+        {"orientation": table["fitted_orientation_deg"]},
+        limits=(0, 180),
+        bin_count=ORIENTATION_BINS,
+        title="preferred orientation",
+        xlabel=_angle_label(result),
+    )
+    axes.set_xticks(np.arange(0, 181, 45))
     return axes
 
 
@@ -232,15 +244,18 @@ def plot_half_widths(result: Result, axes: Axes | None = None) -> Axes:
     """
     axes = new_axes(axes)
     table = result.neurons[is_ok(result.neurons)]
-    # Half the distance to where the peak begins again bounds the half width of a peak.
-    limit = 180.0 if has_directions(result) else 90.0
     widths = table["half_width_deg"]
-    groups = {"half width": widths}
-    plot_histogram(axes, groups, limits=(0, limit), bin_count=bin_count_for(len(table)))
-    if missing := int(widths.isna().sum()):
-        note(axes, f"\n{missing:,} never fall to half")
-    axes.set(xticks=np.linspace(0, limit, 5), xlabel="half width at half height (deg)")
-    axes.set_title("tuning width")
+    missing = int(widths.isna().sum())
+    plot_histogram(
+        axes,
+        {"half width": widths},
+        limits=(0, upper_limit(widths, step=15)),
+        bin_count=bin_count_for(len(table)),
+        title="tuning width",
+        xlabel="half width at half height (deg)",
+        remark=f"{missing:,} never fall to half" if missing else "",
+    )
+    axes.xaxis.set_major_locator(MultipleLocator(15 if axes.get_xlim()[1] <= 90 else 45))
     return axes
 
 
@@ -265,9 +280,16 @@ def plot_modulation(result: Result, axes: Axes | None = None) -> Axes:
     """
     axes = new_axes(axes)
     ratio = result.neurons["f1_f0"]
-    plot_histogram(axes, {"f1_f0": ratio}, limits=(0, 2), bin_count=bin_count_for(len(ratio)))
+    plot_histogram(
+        axes,
+        {"f1_f0": ratio},
+        limits=(0, 2),
+        bin_count=bin_count_for(len(ratio)),
+        title="modulation",
+        xlabel="F1/F0 at the best angle",
+        remark="below 1 complex, above simple",
+    )
     axes.axvline(SIMPLE_F1_F0, color="black", linestyle="--", linewidth=0.8)
-    axes.set(xlabel="F1/F0 at the best angle", title="complex (below 1) and simple (above)")
     return axes
 
 
@@ -323,8 +345,13 @@ def _polar_histogram(axes: Axes, direction_deg: FloatArray) -> None:
     bins = np.round(known / width).astype(int) % DIRECTION_BINS
     counts = np.bincount(bins, minlength=DIRECTION_BINS)
     axes.bar(
-        np.radians(centers), np.sqrt(counts), np.radians(width), color=cycle_color(0), alpha=0.5,
-        edgecolor=cycle_color(0), linewidth=0.6,
+        np.radians(centers),
+        np.sqrt(counts),
+        np.radians(width),
+        color=cycle_color(0),
+        alpha=0.5,
+        edgecolor=cycle_color(0),
+        linewidth=0.6,
     )
     most = max(int(counts.max()), 1)
     ticks = np.unique([-(-most // 4), most])
@@ -333,4 +360,5 @@ def _polar_histogram(axes: Axes, direction_deg: FloatArray) -> None:
     axes.set_rlabel_position(DIRECTION_BINS / 2 + 55)
     axes.set_thetagrids([0, 90, 180, 270], ["0°", "90°", "180°", "270°"])
     axes.tick_params(pad=-1)
+    axes.set_xlabel(f"rings: neurons per {width:g}°")
     axes.spines["polar"].set(linewidth=0.6, color=GRAY)

@@ -1,4 +1,4 @@
-"""Panels that several experiments share: histograms, status counts, galleries, degrees on a screen."""
+"""Panels that experiments share: histograms, status counts, galleries."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
 from insilico.errors import NotFittedError
 from insilico.figures.style import GRAY, PAGE_WIDTH_IN, cycle_color
 from insilico.results import Result
-from insilico.screen import Screen
 
 FloatArray = np.ndarray[Any, np.dtype[np.float64]]
 IntArray = np.ndarray[Any, np.dtype[np.int64]]
@@ -24,8 +24,8 @@ IntArray = np.ndarray[Any, np.dtype[np.int64]]
 GALLERY_COUNT = 12
 GALLERY_COLUMNS = 4
 
-#: Steps between ticks on an axis in degrees, smallest first.
-DEGREE_STEPS = (1, 2, 5, 10, 20, 30, 45, 90)
+#: Height of a line of a legend, as a fraction of a panel.
+LEGEND_LINE = 0.13
 
 
 def new_gallery(panel_count: int, *, panel_height_in: float) -> tuple[Figure, list[Axes]]:
@@ -35,8 +35,10 @@ def new_gallery(panel_count: int, *, panel_height_in: float) -> tuple[Figure, li
     width_in = PAGE_WIDTH_IN * columns / GALLERY_COLUMNS
     # Half an inch holds what stands above and below the panels.
     figure = Figure(figsize=(max(width_in, 2.2), rows * panel_height_in + 0.5))
-    axes = [figure.add_subplot(rows, columns, panel + 1) for panel in range(panel_count)]
-    return figure, axes
+    panels = list(figure.subplots(rows, columns, squeeze=False).flat)
+    for unused in panels[panel_count:]:
+        unused.remove()
+    return figure, panels[:panel_count]
 
 
 def gallery_rows(result: Result, neurons: Iterable[int] | None, default: IntArray) -> IntArray:
@@ -60,26 +62,13 @@ def spread_over_ranks(values: ArrayLike, count: int) -> IntArray:
     """Return positions of up to ``count`` values, evenly spaced in rank from highest to lowest."""
     order = np.argsort(-np.asarray(values, float), kind="stable")
     ranks = np.linspace(0, len(order) - 1, min(count, len(order)))
-    return order[ranks.round().astype(int)]
+    chosen: IntArray = order[ranks.round().astype(int)]
+    return chosen
 
 
 def is_ok(table: pd.DataFrame) -> np.ndarray[Any, np.dtype[np.bool_]]:
     """Whether each neuron's status is "ok"."""
     return (table["status"] == "ok").to_numpy(bool)
-
-
-def note(axes: Axes, text: str, *, place: str = "upper right") -> None:
-    """Write small gray text into a corner of the panel."""
-    vertical, horizontal = place.split()
-    axes.annotate(
-        text,
-        (float(horizontal == "right"), float(vertical == "upper")),
-        xycoords="axes fraction",
-        ha="right" if horizontal == "right" else "left",
-        va="top" if vertical == "upper" else "bottom",
-        fontsize="small",
-        color="0.3",
-    )
 
 
 def letter_panels(panels: Iterable[Axes]) -> None:
@@ -97,7 +86,14 @@ def letter_panels(panels: Iterable[Axes]) -> None:
 
 
 def plot_histogram(
-    axes: Axes, groups: Mapping[str, ArrayLike], *, limits: tuple[float, float], bin_count: int
+    axes: Axes,
+    groups: Mapping[str, ArrayLike],
+    *,
+    limits: tuple[float, float],
+    bin_count: int,
+    title: str,
+    xlabel: str,
+    remark: str = "",
 ) -> None:
     """Draw histograms of counts over common bins, and say how many values each has.
 
@@ -106,14 +102,19 @@ def plot_histogram(
     axes : Axes
         Where.
     groups : mapping of str to float array, shape (neuron,)
-        Values by label; missing ones are left out. The label of a single group is not shown.
+        Values by label; missing ones are left out. A single group has its number in the title,
+        several have theirs in a legend.
     limits : (float, float)
         Range of the axis. A value beyond it is counted in the outermost bin, and this is said.
     bin_count : int
         Bins within the limits.
+    title, xlabel : str
+        Of the panel.
+    remark : str
+        A line below the axis.
     """
     edges = np.linspace(*limits, bin_count + 1)
-    texts, beyond = [], 0
+    handles, texts, beyond, most = [], [], 0, 1
     for index, (label, values) in enumerate(groups.items()):
         known = np.asarray(values, float)
         known = known[np.isfinite(known)]
@@ -121,27 +122,34 @@ def plot_histogram(
         counts, _ = np.histogram(np.clip(known, edges[0], edges[-1]), edges)
         color = cycle_color(index)
         axes.stairs(counts, edges, fill=True, color=color, alpha=0.35, linewidth=0)
-        axes.stairs(counts, edges, color=color, linewidth=0.9, label=label)
-        texts.append(f"{label}, N = {len(known):,}" if len(groups) > 1 else f"N = {len(known):,}")
-    if beyond:
-        texts.append(f"{beyond:,} beyond the axis\nin the last bins")
-    axes.set_xlim(*limits)
-    axes.set_ylim(bottom=0)
-    # Headroom for the text and the legend.
-    axes.margins(y=0.25)
-    axes.yaxis.get_major_locator().set_params(integer=True)
-    axes.set_ylabel("neurons")
-    if len(groups) > 1:
-        handles = [axes.patches[2 * index + 1] for index in range(len(groups))]
-        axes.legend(handles, texts[: len(groups)], loc="upper right")
-        texts = texts[len(groups) :]
-    if texts:
-        note(axes, "\n".join(texts), place="upper right" if len(groups) == 1 else "upper left")
+        handles.append(axes.stairs(counts, edges, color=color, linewidth=0.9, label=label))
+        texts.append(f"N = {len(known):,}")
+        most = max(most, int(counts.max()))
+    if len(groups) == 1:
+        title = f"{title}, {texts[0]}"
+    else:
+        labels = [f"{label}, {text}" for label, text in zip(groups, texts, strict=True)]
+        axes.legend(handles, labels, loc="upper right")
+        # Headroom, so that the legend covers no bar.
+        most = int(np.ceil(most * (1 + LEGEND_LINE * len(groups))))
+    remarks = [f"{beyond:,} beyond, in the outermost bins" if beyond else "", remark]
+    axes.set(title=title, xlabel="\n".join(filter(None, [xlabel, *remarks])), ylabel="neurons")
+    axes.set(xlim=limits, ylim=(0, 1.05 * most))
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 5, 10], integer=True))
 
 
 def bin_count_for(value_count: int) -> int:
     """Return a number of bins that suits a number of values: its square root, 10 to 40."""
     return int(np.clip(math.sqrt(value_count), 10, 40))
+
+
+def upper_limit(values: ArrayLike, *, step: float) -> float:
+    """Return a round end for an axis from 0 that holds all but the widest half percent."""
+    known = np.asarray(values, float)
+    known = known[np.isfinite(known)]
+    # A few very wide fits should not squeeze everybody else into two bins.
+    highest = float(np.quantile(known, 0.995)) if len(known) else step
+    return step * max(1, math.ceil(highest / step))
 
 
 def plot_status(result: Result, axes: Axes) -> Axes:
@@ -167,7 +175,12 @@ def plot_status(result: Result, axes: Axes) -> Axes:
     for place, name in zip(places, names, strict=True):
         text = f"{counts[name]:,} ({counts[name] / total:.1%})"
         axes.annotate(
-            text, (counts[name], place), xytext=(3, 0), textcoords="offset points", va="center"
+            text,
+            (counts[name], place),
+            xytext=(3, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize="small",
         )
     axes.set_yticks(places, [name.replace("_", " ") for name in names])
     axes.tick_params(axis="y", length=0)
@@ -185,38 +198,6 @@ def point_size(count: int) -> float:
     return float(np.clip(3000 / max(count, 1), 1.5, 14))
 
 
-def label_degrees(axes: Axes, screen: Screen, *, tick_count: int = 5) -> None:
-    """Label axes whose data are pixels of a screen in degrees of visual angle.
-
-    Degrees are no linear function of pixels on a flat screen, so round degrees stand where they
-    belong and are not evenly spaced.
-
-    Parameters
-    ----------
-    axes : Axes
-        Limits in pixels from the top left, y down, are set already.
-    screen : Screen
-        Geometry.
-    tick_count : int
-        Most ticks on an axis.
-    """
-    x_deg, y_deg = screen.position_deg(axes.get_xlim(), axes.get_ylim())
-    x_ticks, y_ticks = (round_degrees(*sorted(ends), tick_count) for ends in (x_deg, y_deg))
-    x_px = screen.position_px(x_ticks, np.zeros_like(x_ticks))[0]
-    y_px = screen.position_px(np.zeros_like(y_ticks), y_ticks)[1]
-    axes.set_xticks(x_px, [_signed(tick) for tick in x_ticks])
-    axes.set_yticks(y_px, [_signed(tick) for tick in y_ticks])
-
-
-def round_degrees(low: float, high: float, tick_count: int) -> FloatArray:
-    """Return round values between two angles, at most ``tick_count`` of them if that is possible."""
-    for step in DEGREE_STEPS:
-        first, last = math.ceil(low / step), math.floor(high / step)
-        if last - first + 1 <= tick_count:
-            break
-    return step * np.arange(first, last + 1, dtype=float)
-
-
 def response_label(result: Result) -> str:
     """Return the label of an axis of responses, with their units."""
     units = result.provenance.get("output_units")
@@ -229,8 +210,3 @@ def response_label(result: Result) -> str:
 def join_counts(parts: Sequence[tuple[int, str]]) -> str:
     """Write counts that are not 0 as one line."""
     return " · ".join(f"{count:,} {text}" for count, text in parts if count)
-
-
-def _signed(value: float) -> str:
-    # A true minus sign is as wide as a plus.
-    return f"{value:g}".replace("-", "\N{MINUS SIGN}")

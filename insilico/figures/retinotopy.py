@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -13,63 +13,60 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from matplotlib.patheffects import withStroke
 
+from insilico.figures.maps import plot_color_scale, plot_map, screen_of, used_reliability
 from insilico.figures.panels import (
+    GALLERY_COLUMNS,
     GALLERY_COUNT,
     IntArray,
     bin_count_for,
     gallery_rows,
     is_ok,
     join_counts,
-    label_degrees,
     letter_panels,
     new_gallery,
-    note,
     plot_histogram,
     plot_status,
     point_size,
     spread_over_ranks,
+    upper_limit,
 )
 from insilico.figures.style import (
     GRAY,
     LIGHT_GRAY,
     PAGE_WIDTH_IN,
     SEQUENTIAL_MAP,
-    SIGNED_MAP,
+    cycle_color,
     new_axes,
     style,
 )
-from insilico.fits.gaussian import ellipse_outline
 from insilico.results import Result
-from insilico.screen import Screen
 
 FloatArray = np.ndarray[Any, np.dtype[np.float64]]
 
-#: Pixels to each side of the center that a gallery shows. Fields are a few pixels wide.
-CROP_PX = 11.0
-#: A wider field is shown to this many standard deviations.
-CROP_SD = 1.5
 #: Larger clouds of points are drawn as pixels within vector files, which stay small.
 RASTER_COUNT = 2000
+
+#: The two maps of a neuron, in the order in which they are drawn.
+MAPS = ("linear", "energy")
 
 
 @style()
 def plot_gallery(result: Result, neurons: Iterable[int] | None = None) -> Figure:
     """Draw maps of single neurons, each with its fit.
 
-    Every panel shows the map that the fit used, the part of the screen around the center, the fitted
-    Gaussian at one standard deviation and its center. Each map has its own color scale: linear maps
-    are symmetric about 0, energy maps run from their lowest to their highest value.
+    Every panel shows the map that the fit used on the part of the screen around the center, the
+    fitted Gaussian at one standard deviation and its center. Each map has its own color scale:
+    linear maps are symmetric about 0, energy maps run from their lowest to their highest value.
 
     Parameters
     ----------
     result : Result
         Of the retinotopy experiment.
     neurons : iterable of int, optional
-        Indices in the mouse. When left out, up to 12 neurons with status "ok", half with a linear and
-        half with an energy map as far as there are, evenly spaced in the rank of their reliability
-        from best to worst. Neurons of any status where none is "ok".
+        Indices in the mouse. When left out, up to 12 neurons with status "ok", half with a linear
+        and half with an energy map as far as there are, evenly spaced in the rank of their
+        reliability from best to worst. Neurons of any status where none is "ok".
 
     Returns
     -------
@@ -87,61 +84,15 @@ def plot_gallery(result: Result, neurons: Iterable[int] | None = None) -> Figure
         axes.set(xlabel="", ylabel="")
     figure.supxlabel("azimuth (deg)", fontsize="medium")
     figure.supylabel("elevation (deg)", fontsize="medium")
-    shown = set(result.neurons["map_used"].iloc[rows])
-    if shown - {"energy"}:
-        _color_scale(figure, panels, SIGNED_MAP, "linear map (correlation)", _SIGNED_TICKS)
-    if "energy" in shown:
-        _color_scale(figure, panels, SEQUENTIAL_MAP, "energy map (correlation)", _RANGE_TICKS)
+    is_energy = (result.neurons["map_used"].iloc[rows] == "energy").to_numpy()
+    # Two scales stand one above the other where there are two rows of panels to stand beside.
+    has_two = is_energy.any() and not is_energy.all() and len(panels) > GALLERY_COLUMNS
+    first = GALLERY_COLUMNS * (math.ceil(len(panels) / GALLERY_COLUMNS) // 2) if has_two else None
+    if not is_energy.all():
+        plot_color_scale(figure, panels[:first], is_energy=False)
+    if is_energy.any():
+        plot_color_scale(figure, panels[first:] if has_two else panels, is_energy=True)
     return figure
-
-
-@style()
-def plot_map(result: Result, neuron: int, axes: Axes | None = None) -> Axes:
-    """Draw one neuron's map with its fit.
-
-    Parameters
-    ----------
-    result : Result
-        Of the retinotopy experiment.
-    neuron : int
-        Index in the mouse.
-    axes : Axes, optional
-        Where; a new figure when left out.
-
-    Returns
-    -------
-    Axes
-        Its data are pixels from the top left, y down; the ticks are in degrees. A neuron without a
-        fit shows its linear map on the whole screen.
-
-    Raises
-    ------
-    NotFittedError
-        If the result does not hold the neuron.
-    """
-    row = result.row(neuron)
-    fit = result.neurons.iloc[row]
-    screen = screen_of(result)
-    axes = new_axes(axes)
-    shown = _shown_map(result, row)
-    axes.imshow(
-        shown.values, cmap=shown.color_map, vmin=shown.limits[0], vmax=shown.limits[1],
-        extent=shown.extent, origin="upper",
-    )
-    halo = [withStroke(linewidth=2.2, foreground="white")]
-    if np.isfinite(fit["x_px"]):
-        outline = ellipse_outline(fit)
-        axes.plot(*outline, color="black", linewidth=0.9, path_effects=halo, label="fit, 1 SD")
-        axes.plot(
-            fit["x_px"], fit["y_px"], "+", color="black", markersize=4, markeredgewidth=0.8,
-            path_effects=halo, label="center",
-        )
-    left, right, top, bottom = crop(fit, screen)
-    axes.set(xlim=(left, right), ylim=(bottom, top), aspect="equal")
-    axes.spines[:].set_visible(True)
-    label_degrees(axes, screen)
-    axes.set(xlabel="azimuth (deg)", ylabel="elevation (deg)", title=_title(fit))
-    return axes
 
 
 @style()
@@ -159,12 +110,13 @@ def plot_population(result: Result) -> Figure:
         With two more panels where every neuron's place in cortex is known.
     """
     has_cortex = has_positions(result.neurons)
-    layout = [["centers", "status"], ["widths", "reliability"]]
+    layout: list[Any] = [["centers", "status"], ["widths", "reliability"]]
     if has_cortex:
         layout = [["centers", "azimuth", "elevation"], ["widths", "reliability", "status"]]
     height_in = 0.56 * PAGE_WIDTH_IN if has_cortex else 0.68 * PAGE_WIDTH_IN
     figure = Figure(figsize=(PAGE_WIDTH_IN, height_in))
-    panels = figure.subplot_mosaic(layout)
+    # The screen is wider than cortex is.
+    panels = figure.subplot_mosaic(layout, width_ratios=[1.25, 1, 1] if has_cortex else None)
     plot_centers(result, panels["centers"])
     plot_widths(result, panels["widths"])
     plot_reliability(result, panels["reliability"])
@@ -190,13 +142,13 @@ def plot_centers(result: Result, axes: Axes | None = None) -> Axes:
     Returns
     -------
     Axes
-        In degrees, with the outline of the monitor. Only neurons of status "ok" are drawn; the title
-        counts the others.
+        In degrees, with the outline of the monitor. Only neurons of status "ok" are drawn; the
+        title counts the others.
     """
     table, screen = result.neurons, screen_of(result)
     axes = new_axes(axes)
     ok = is_ok(table)
-    points = _scatter(
+    scale = _scatter(
         axes, table.loc[ok, ["x_deg", "y_deg"]], used_reliability(table)[ok], limits=(0, 1)
     )
     edges_x, edges_y = screen.position_deg(
@@ -215,12 +167,10 @@ def plot_centers(result: Result, axes: Axes | None = None) -> Axes:
     counts = [
         (int(ok.sum()), "centers"),
         (off_screen, "off the screen"),
-        (int((~ok).sum()) - off_screen, "not fitted"),
+        (int((~ok).sum()) - off_screen, "not ok"),
     ]
     axes.set_title(join_counts(counts))
-    bar = axes.figure.colorbar(points, ax=axes, shrink=0.7, aspect=18, pad=0.02)
-    bar.set_label("split-half reliability")
-    bar.outline.set_visible(False)  # type: ignore[operator]
+    _color_bar(axes, scale, "reliability of the map", extend="neither")
     return axes
 
 
@@ -242,12 +192,14 @@ def plot_widths(result: Result, axes: Axes | None = None) -> Axes:
     axes = new_axes(axes)
     table = result.neurons[is_ok(result.neurons)]
     widths = {"major axis": table["sigma_major_deg"], "minor axis": table["sigma_minor_deg"]}
-    values = np.concatenate([np.asarray(width, float) for width in widths.values()])
-    # A few very wide fits should not squeeze everybody else into two bins.
-    highest = float(np.quantile(values, 0.995)) if len(values) else 10.0
-    limits = (0.0, float(np.ceil(highest * 1.05)))
-    plot_histogram(axes, widths, limits=limits, bin_count=bin_count_for(len(table)))
-    axes.set(xlabel="standard deviation of the field (deg)", title="width")
+    plot_histogram(
+        axes,
+        widths,
+        limits=(0, upper_limit(pd.concat(list(widths.values())), step=2)),
+        bin_count=bin_count_for(len(table)),
+        title="width",
+        xlabel="standard deviation of the field (deg)",
+    )
     return axes
 
 
@@ -268,13 +220,23 @@ def plot_reliability(result: Result, axes: Axes | None = None) -> Axes:
     """
     axes = new_axes(axes)
     table = result.neurons
-    groups = {f"{name} map": table[f"{name}_reliability"] for name in ("linear", "energy")}
+    groups = {f"{name} map": table[f"{name}_reliability"] for name in MAPS}
     lowest = np.nanmin(np.concatenate([np.append(values, 0) for values in groups.values()]))
     limits = (float(np.floor(lowest * 10) / 10), 1.0)
-    plot_histogram(axes, groups, limits=limits, bin_count=round((limits[1] - limits[0]) / 0.05))
-    minimum = float(result.protocol["minimum_reliability"])
-    axes.axvline(minimum, color="black", linestyle="--", linewidth=0.8)
-    axes.set(xlabel="split-half reliability (r)", title=f"maps; fitted from r = {minimum:g}")
+    minimum = [float(result.protocol[f"minimum_{name}_reliability"]) for name in MAPS]
+    plot_histogram(
+        axes,
+        groups,
+        limits=limits,
+        bin_count=round((limits[1] - limits[0]) / 0.05),
+        title="reliability of the maps",
+        xlabel="split-half correlation",
+        remark=f"fitted from {minimum[0]:g} and {minimum[1]:g} (dashed)",
+    )
+    # It ends below the legend.
+    for index, place in enumerate(minimum):
+        color = cycle_color(index)
+        axes.axvline(place, ymax=0.75, color=color, linestyle="--", linewidth=0.8)
     return axes
 
 
@@ -300,12 +262,10 @@ def plot_cortex(result: Result, coordinate: str, axes: Axes | None = None) -> Ax
     table = result.neurons[is_ok(result.neurons)]
     values = table[{"azimuth": "x_deg", "elevation": "y_deg"}[coordinate]].to_numpy(float)
     limits = np.quantile(values, [0.02, 0.98]) if len(values) else np.array([0.0, 1.0])
-    points = _scatter(axes, table[["x_um", "y_um"]], values, limits=(limits[0], limits[1]))
+    scale = _scatter(axes, table[["x_um", "y_um"]], values, limits=(limits[0], limits[1]))
     axes.set(xlabel="cortex x (µm)", ylabel="cortex y (µm)", aspect="equal")
     axes.set_title(f"{coordinate}, N = {len(table):,}")
-    bar = axes.figure.colorbar(points, ax=axes, shrink=0.7, aspect=18, pad=0.02, extend="both")
-    bar.set_label(f"{coordinate} (deg)")
-    bar.outline.set_visible(False)  # type: ignore[operator]
+    _color_bar(axes, scale, f"{coordinate} (deg)", extend="both")
     return axes
 
 
@@ -325,78 +285,19 @@ def default_rows(table: pd.DataFrame) -> IntArray:
     return np.concatenate(chosen)
 
 
-def used_reliability(table: pd.DataFrame) -> FloatArray:
-    """Return the reliability of the map that each fit used; of the better one where none was."""
-    linear, energy = (table[f"{name}_reliability"].to_numpy(float) for name in ("linear", "energy"))
-    used = table["map_used"].to_numpy()
-    return np.select([used == "linear", used == "energy"], [linear, energy], np.fmax(linear, energy))
-
-
 def has_positions(table: pd.DataFrame) -> bool:
     """Whether every neuron's place in cortex is known."""
     columns = {"x_um", "y_um"}
     return columns <= set(table) and bool(table[sorted(columns)].notna().to_numpy().all())
 
 
-def screen_of(result: Result) -> Screen:
-    """Return the screen that the maps belong to; their data set carries its fields."""
-    names = [field.name for field in dataclasses.fields(Screen)]
-    return Screen.from_dict({name: result.arrays.attrs[name] for name in names})
-
-
-def crop(fit: pd.Series, screen: Screen) -> tuple[float, float, float, float]:
-    """Return left, right, top and bottom of the part of the screen to show, pixels."""
-    if not np.isfinite(fit["x_px"]):
-        return -0.5, screen.width_px - 0.5, -0.5, screen.height_px - 0.5
-    half = max(CROP_PX, CROP_SD * float(fit["sigma_major_px"]))
-    sides: list[float] = []
-    for center, length in ((fit["x_px"], screen.width_px), (fit["y_px"], screen.height_px)):
-        size = min(2 * half, length)
-        # At the edge the window moves inward, so that all panels have one scale.
-        first = float(np.clip(center - half, -0.5, length - 0.5 - size))
-        sides += [first, first + size]
-    return sides[0], sides[1], sides[2], sides[3]
-
-
-@dataclasses.dataclass(frozen=True)
-class _ShownMap:
-    values: FloatArray
-    extent: tuple[float, float, float, float]
-    color_map: str
-    limits: tuple[float, float]
-
-
-def _shown_map(result: Result, row: int) -> _ShownMap:
-    """Return the map that the fit used, with its place on the screen in pixels."""
-    is_energy = result.neurons["map_used"].iloc[row] == "energy"
-    name, prefix = ("energy_map", "grid_") if is_energy else ("linear_map", "")
-    values = result.arrays[name].isel(neuron=row).to_numpy().astype(float)
-    x_px, y_px = (result.arrays[f"{prefix}{axis}_px"].to_numpy() for axis in ("x", "y"))
-    half = float(x_px[1] - x_px[0]) / 2
-    extent = (
-        float(x_px[0]) - half, float(x_px[-1]) + half, float(y_px[-1]) + half, float(y_px[0]) - half
-    )
-    if is_energy:
-        return _ShownMap(values, extent, SEQUENTIAL_MAP, (float(values.min()), float(values.max())))
-    # A silent neuron's map is 0 everywhere and needs limits all the same.
-    peak = float(np.abs(values).max()) or 1.0
-    return _ShownMap(values, extent, SIGNED_MAP, (-peak, peak))
-
-
-def _title(fit: pd.Series) -> str:
-    used = fit["map_used"]
-    reliability = used_reliability(fit.to_frame().T)[0]
-    parts = [f"neuron {fit['neuron']}", "linear" if used == "none" else used, f"r = {reliability:.2f}"]
-    if fit["status"] != "ok":
-        parts.append(str(fit["status"]).replace("_", " "))
-    return " · ".join(parts)
-
-
 def _scatter(
     axes: Axes, places: pd.DataFrame, values: FloatArray, *, limits: tuple[float, float]
-) -> Any:
-    return axes.scatter(
-        *places.to_numpy(float).T,
+) -> ScalarMappable:
+    x, y = places.to_numpy(float).T
+    axes.scatter(
+        x,
+        y,
         c=values,
         cmap=SEQUENTIAL_MAP,
         vmin=limits[0],
@@ -406,27 +307,20 @@ def _scatter(
         alpha=0.9 if len(places) < RASTER_COUNT else 0.6,
         rasterized=len(places) >= RASTER_COUNT,
     )
+    # Points are transparent; the colors of a scale are not.
+    return ScalarMappable(Normalize(*limits), SEQUENTIAL_MAP)
+
+
+def _color_bar(axes: Axes, scale: ScalarMappable, label: str, *, extend: str) -> None:
+    # The panel keeps to the top of its place, where those beside it begin.
+    axes.set_anchor("N")
+    bar = axes.figure.colorbar(
+        scale, ax=axes, shrink=0.7, aspect=18, pad=0.02, extend=extend, anchor=(0, 0.8)
+    )
+    bar.set_label(label)
+    bar.outline.set_visible(False)
 
 
 def _ticks_within(ends: FloatArray) -> FloatArray:
     reach = int(min(-ends[0], ends[1]) // 20)
-    return 20.0 * np.arange(-reach, reach + 1)
-
-
-_SIGNED_TICKS = ((0.0, 0.5, 1.0), ("−peak", "0", "+peak"))
-_RANGE_TICKS = ((0.0, 1.0), ("lowest", "highest"))
-
-
-def _color_scale(
-    figure: Figure,
-    panels: list[Axes],
-    color_map: str,
-    label: str,
-    ticks: tuple[tuple[float, ...], tuple[str, ...]],
-) -> None:
-    """Draw the one scale of maps that each fill it."""
-    scale = ScalarMappable(Normalize(0, 1), color_map)
-    bar = figure.colorbar(scale, ax=panels, location="right", shrink=0.5, aspect=22, pad=0.015)
-    bar.set_ticks(list(ticks[0]), labels=list(ticks[1]))
-    bar.set_label(label)
-    bar.outline.set_visible(False)  # type: ignore[operator]
+    return 20 * np.arange(-reach, reach + 1, dtype=float)

@@ -1,10 +1,9 @@
-"""How every figure looks: the style sheet, page widths, color maps; and how it is written."""
+"""How every figure looks: the style sheet, page widths and color maps."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from pathlib import Path
 
 import matplotlib as mpl
 import matplotlib.style
@@ -12,7 +11,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from insilico import catalog
-from insilico.files import atomic_file
 
 #: One and two columns of a printed page, inches (89 and 183 mm; Nature, guide to preparing final
 #: artwork).
@@ -32,7 +30,7 @@ LIGHT_GRAY = "0.8"
 
 @contextlib.contextmanager
 def style() -> Iterator[None]:
-    """Draw in the package's style; also a decorator.
+    """Draw in the package's style; also a decorator. Save a figure within it, too.
 
     The sheet is ``figures/insilico.mplstyle``, or the user's own of that name, on top of
     matplotlib's defaults: personal settings do not change published figures.
@@ -45,28 +43,6 @@ def style() -> Iterator[None]:
     sheet = catalog.find("figures", "insilico")
     with matplotlib.style.context(["default", str(sheet)]):
         yield
-
-
-@style()
-def write_figure(figure: Figure, path: Path | str) -> Path:
-    """Write a figure to a file, whole or not at all.
-
-    Parameters
-    ----------
-    figure : Figure
-        What :func:`insilico.figures.draw` returned.
-    path : path
-        The suffix decides the format: ``.png``, ``.svg``, ``.pdf``. Replaced if it exists.
-
-    Returns
-    -------
-    Path
-        The file.
-    """
-    path = Path(path)
-    with atomic_file(path) as draft:
-        figure.savefig(draft, format=path.suffix[1:] or None)
-    return path
 
 
 def cycle_color(index: int) -> str:

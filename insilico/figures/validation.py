@@ -1,4 +1,4 @@
-"""Planted against recovered: is the instrument right?"""
+"""Planted against recovered: whether the instrument is right."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from insilico.errors import NotFittedError
-from insilico.figures.panels import note, point_size
+from insilico.figures.panels import point_size
 from insilico.figures.style import LIGHT_GRAY, PAGE_WIDTH_IN, cycle_color, style
 
 FloatArray = np.ndarray[Any, np.dtype[np.float64]]
@@ -20,7 +20,7 @@ FloatArray = np.ndarray[Any, np.dtype[np.float64]]
 COLUMNS = 5
 #: Marker of each kind of twin, in order of appearance.
 MARKERS = ("o", "^", "s", "D")
-#: Angles by a part of their name: the period in degrees, and the index that says how well the neuron
+#: Angles by a part of their name: the period in degrees, and the index that says how well a neuron
 #: defines the angle.
 ANGLES = {"direction": (360.0, "dsi"), "orientation": (180.0, "osi"), "angle": (180.0, None)}
 #: What the last part of a quantity's name says about its unit.
@@ -55,7 +55,7 @@ def plot_validation(rows: pd.DataFrame, *, selective: float = 0.3) -> Figure:
         raise NotFittedError("there is no planted and recovered value to draw; validate first")
     quantities = list(dict.fromkeys(rows["quantity"]))
     columns = min(COLUMNS, len(quantities))
-    height_in = math.ceil(len(quantities) / columns) * PAGE_WIDTH_IN / COLUMNS * 1.22 + 0.35
+    height_in = math.ceil(len(quantities) / columns) * PAGE_WIDTH_IN / COLUMNS * 1.14 + 0.35
     figure = Figure(figsize=(max(PAGE_WIDTH_IN * columns / COLUMNS, 2.5), height_in))
     by_label: dict[str, Any] = {}
     for place, quantity in enumerate(quantities):
@@ -69,13 +69,12 @@ def plot_validation(rows: pd.DataFrame, *, selective: float = 0.3) -> Figure:
 
 
 @style()
-def plot_quantity(
-    rows: pd.DataFrame, quantity: str, axes: Axes, *, selective: float = 0.3
-) -> Axes:
+def plot_quantity(rows: pd.DataFrame, quantity: str, axes: Axes, *, selective: float = 0.3) -> Axes:
     """Draw planted against recovered values of one quantity; see :func:`plot_validation`."""
     chosen = rows[rows["quantity"] == quantity]
     planted = chosen["planted"].to_numpy(float)
-    recovered = wrap_to(chosen["recovered"].to_numpy(float), planted, period_deg=period_of(quantity))
+    recovered = chosen["recovered"].to_numpy(float)
+    recovered = wrap_to(recovered, planted, period_deg=period_of(quantity))
     is_clear = _is_clear(rows, chosen, selective)
     known = np.isfinite(planted) & np.isfinite(recovered)
     size = point_size(len(chosen))
@@ -83,16 +82,22 @@ def plot_quantity(
     for shade, cell_class in enumerate(classes):
         for marker, kind in zip(MARKERS, kinds, strict=False):
             group = ((chosen["cell_class"] == cell_class) & (chosen["kind"] == kind)).to_numpy()
-            style_of_points = {"s": size, "marker": marker, "linewidth": 0, "alpha": 0.6}
+            points: dict[str, Any] = {"s": size, "marker": marker, "linewidth": 0, "alpha": 0.6}
             clear, vague = group & known & is_clear, group & known & ~is_clear
-            axes.scatter(planted[vague], recovered[vague], color=LIGHT_GRAY, **style_of_points)
+            if vague.any():
+                label = f"planted index below {selective:g}"
+                axes.scatter(
+                    planted[vague], recovered[vague], color=LIGHT_GRAY, label=label, **points
+                )
             axes.scatter(
-                planted[clear], recovered[clear], color=cycle_color(shade),
-                label=f"{cell_class}, {kind}", **style_of_points,
+                planted[clear],
+                recovered[clear],
+                color=cycle_color(shade),
+                label=f"{cell_class}, {kind}",
+                **points,
             )
     _identity_line(axes, planted[known], recovered[known])
-    note(axes, f"N = {int(known.sum()):,}", place="lower right")
-    axes.set_title(_title(quantity))
+    axes.set_title(f"{_title(quantity)}\nN = {int(known.sum()):,}")
     return axes
 
 
@@ -129,8 +134,7 @@ def _identity_line(axes: Axes, planted: FloatArray, recovered: FloatArray) -> No
     axes.plot([low, high], [low, high], color="black", linewidth=0.6, zorder=0)
     axes.set(xlim=(low, high), ylim=(low, high), aspect="equal")
     # The same ticks on both axes.
-    axes.xaxis.get_major_locator().set_params(nbins=4)
-    axes.yaxis.get_major_locator().set_params(nbins=4)
+    axes.locator_params(nbins=4)
 
 
 def _title(quantity: str) -> str:
