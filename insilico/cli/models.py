@@ -15,7 +15,7 @@ app = cyclopts.App(name="models", help="List, show, download and import models."
 @app.command(name="list")
 def list_models() -> None:
     """List the models of the zoo."""
-    from insilico.models import zoo
+    from insilico.models.recipes import read_recipes
 
     header = [
         "name", "input", "species and area", "data", "neurons", "parameters", "license", "weights",
@@ -29,9 +29,9 @@ def list_models() -> None:
             recipe.neurons,
             recipe.parameters,
             recipe.license,
-            recipe.weights,
+            f"download {recipe.weights.bytes / 1e6:.1f} MB",
         )
-        for recipe in zoo.list_models()
+        for recipe in read_recipes()
     ]
     print(format_table(header, rows))
     print("\nBuilt in, with known answers: simulated-v1-image, simulated-v1-movie")

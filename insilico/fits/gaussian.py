@@ -51,6 +51,9 @@ RIVAL_FRACTION = 0.75
 #: Gaussian smoothing of the map before its extreme is sought: the first suits narrow or striped
 #: fields, the second weak broad ones (our choice).
 SMOOTHING_PX = (1.0, 2.5)
+#: A fit looks at the map this far from its start to every side, in pixels and in widths of the start;
+#: beyond, a Gaussian has fallen below 1 % of its height and only its offset is at stake (ours).
+WINDOW_PX, WINDOW_SD = 12, 4.0
 #: Function evaluations before a start is given up; a map with a field needs about ten (ours).
 EVALUATION_LIMIT = 100
 #: Relative change of chi-square and of the parameters at which lmfit's ``leastsq`` stops. A change
@@ -188,17 +191,15 @@ class _ReusedParameters(lmfit.Parameters):  # type: ignore[misc]
 
 
 class _GaussianProblem:
-    """Residual, analytic Jacobian and bounds of one map size; ``data`` is set for each map.
+    """Residual, analytic Jacobian and bounds of one map size; ``look_at`` sets the data.
 
     The parameters are those of :data:`GAUSSIAN_PARAMETERS`, with the angle in radians.
     """
 
     def __init__(self, shape: tuple[int, int]) -> None:
         height, width = shape
-        rows, columns = np.indices(shape, dtype=float)
-        self.x_grid, self.y_grid = columns.ravel(), rows.ravel()
-        self.data = np.zeros(height * width)
-        self._jacobian = np.ones((len(GAUSSIAN_PARAMETERS), height * width))
+        self._rows, self._columns = np.indices(shape, dtype=float)
+        self.look_at(np.zeros(shape), slice(None), slice(None))
         margin_x, margin_y = CENTER_MARGIN * width, CENTER_MARGIN * height
         self.bounds = {
             "x_px": (-margin_x, width - 1 + margin_x),
@@ -210,6 +211,13 @@ class _GaussianProblem:
         for name in GAUSSIAN_PARAMETERS:
             low, high = self.bounds.get(name, (-np.inf, np.inf))
             self.parameters.add(name, value=np.clip(1.0, low, high), min=low, max=high)
+
+    def look_at(self, rf_map: FloatArray, rows: slice, columns: slice) -> None:
+        """Take the data from a window of a map."""
+        self.data = rf_map[rows, columns].ravel()
+        self.x_grid = self._columns[rows, columns].ravel()
+        self.y_grid = self._rows[rows, columns].ravel()
+        self._jacobian = np.ones((len(GAUSSIAN_PARAMETERS), len(self.data)))
 
     def residual(self, parameters: lmfit.Parameters) -> FloatArray:
         """Model minus data; what the Jacobian at the same point needs is kept."""
@@ -288,23 +296,40 @@ def _fit_map(problem: _GaussianProblem, rf_map: FloatArray, rounding: float) -> 
         return {"status": "constant"}
     level = float(np.median(rf_map))
     scaled = (rf_map - level) / spread
-    problem.data = scaled.ravel()
-    chi_square, row = min(
-        (_row(problem, problem.fit(start)) for start in _starts(scaled)), key=operator.itemgetter(0)
+    rows = []
+    for start in _starts(scaled):
+        problem.look_at(scaled, *_window(start))
+        rows.append(_row(problem.fit(start), problem))
+    unexplained, row = min(
+        ((_unexplained(scaled, row), row) for row in rows), key=operator.itemgetter(0)
     )
     if row["status"] == "no_convergence":
         return row
-    row["r2"] = 1 - chi_square / float(np.square(scaled - scaled.mean()).sum())
+    row["r2"] = 1 - unexplained / float(np.square(scaled - scaled.mean()).sum())
     for name in ("amplitude", "offset", "amplitude_se", "offset_se"):
         row[name] = float(row[name]) * spread + (level if name == "offset" else 0.0)
     return row
 
 
-def _row(problem: _GaussianProblem, result: Any) -> tuple[float, FitRow]:
-    """Chi-square, parameters, errors and status of one minimization."""
+def _window(start: FloatArray) -> tuple[slice, slice]:
+    """Rows and columns around a start; whatever lies off the map is left out."""
+    half = max(WINDOW_PX, math.ceil(WINDOW_SD * start[3]))
+    row, column = round(start[2]), round(start[1])
+    return slice(max(0, row - half), row + half + 1), slice(max(0, column - half), column + half + 1)
+
+
+def _unexplained(rf_map: FloatArray, row: FitRow) -> float:
+    """Return the squared residual over the whole map; infinite for a fit that failed."""
+    if row["status"] == "no_convergence":
+        return math.inf
+    return float(np.square(rf_map - evaluate_gaussian(row, rf_map.shape)).sum())
+
+
+def _row(result: Any, problem: _GaussianProblem) -> FitRow:
+    """Parameters, errors and status of one minimization."""
     # 6 to 8 are MINPACK's "no further progress at this precision": an exact fit, not a failure.
     if result.aborted or result.ier not in (1, 2, 3, 4, 6, 7, 8):
-        return np.inf, {"status": "no_convergence"}
+        return {"status": "no_convergence"}
     values = {name: float(p.value) for name, p in result.params.items()}
     errors = dict.fromkeys(values, np.nan)
     if result.errorbars:
@@ -314,7 +339,7 @@ def _row(problem: _GaussianProblem, result: Any) -> tuple[float, FitRow]:
         status = "at_bound"
     _order_axes(values, errors)
     labeled = {f"{name}_se": error for name, error in errors.items()}
-    return float(result.chisqr), {**values, **labeled, "status": status}
+    return {**values, **labeled, "status": status}
 
 
 def _order_axes(values: dict[str, float], errors: dict[str, float]) -> None:
