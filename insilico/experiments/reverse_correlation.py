@@ -235,9 +235,9 @@ class Maps:
     weights : float32 array, shape (neuron, component)
         Weight of each lag or lag and filter; the strongest is 1.
     reliability : float array, shape (neuron,)
-        Correlation of the two halves' lightly smoothed maps, each made with the weights of the
-        **other** half: a map of noise then has reliability 0 on average, however many components
-        there were to choose from.
+        Correlation of the two halves' lightly smoothed maps, joined with the weights of one half
+        and then of the other, and averaged: a map of noise has reliability 0 on average, however
+        many components there were to choose from.
     """
 
     values: FloatArray
@@ -278,16 +278,21 @@ def combine_components(
     -------
     Maps
     """
-    weights, *other_weights = (
-        component_weights(part, shape=shape, smoothing_px=smoothing_px, is_signed=is_signed)
-        for part in (components, *reversed(halves))
-    )
-    first, second = (
-        smooth(_weighted(half, weight).reshape(-1, *shape), smoothing_px)
-        for half, weight in zip(halves, other_weights, strict=True)
-    )
-    values = _weighted(components, weights).reshape(-1, *shape)
-    return Maps(values, weights, correlate_rows(first, second))
+
+    def weigh(part: FloatArray) -> FloatArray:
+        return component_weights(
+            part, shape=shape, smoothing_px=smoothing_px, is_signed=is_signed
+        )
+
+    def join(part: FloatArray, weights: FloatArray) -> FloatArray:
+        return np.einsum("nc,ncp->np", weights, part).reshape(-1, *shape)
+
+    def agreement(weights: FloatArray) -> FloatArray:
+        return correlate_rows(*(smooth(join(half, weights), smoothing_px) for half in halves))
+
+    weights = weigh(components)
+    reliability = np.mean([agreement(weigh(half)) for half in halves], axis=0)
+    return Maps(join(components, weights), weights, reliability)
 
 
 def component_weights(
@@ -315,10 +320,6 @@ def smooth(maps: FloatArray, sigma_px: float) -> FloatArray:
     if sigma_px == 0:
         return maps
     return np.asarray(ndimage.gaussian_filter(maps, (0, sigma_px, sigma_px), mode="nearest"))
-
-
-def _weighted(components: FloatArray, weights: FloatArray) -> FloatArray:
-    return np.einsum("nc,ncp->np", weights, components)
 
 
 def _grid(size_px: int, stride_px: int) -> FloatArray:

@@ -24,7 +24,7 @@ CENTER_SCATTER_DEG = 4.0
 #: Spatial frequencies and temporal frequencies bracket the published grating, 0.04 cycles per
 #: degree at 2 Hz (ViV1T-closed-loop, viv1t/utils/stimulus.py).
 RANGES = {
-    "spatial_frequency_cpd": (0.03, 0.06),
+    "spatial_frequency_cpd": (0.025, 0.05),
     "temporal_frequency_hz": (1.5, 4.0),
     # Standard deviations of the envelope in cycles of the carrier: along the axis of motion, and
     # along the bars. Simple cells of V1 have few subfields.
