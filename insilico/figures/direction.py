@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.projections.polar import PolarAxes
 from matplotlib.ticker import MultipleLocator
 
+from insilico.errors import ShapeError
 from insilico.figures.panels import (
     GALLERY_COUNT,
     IntArray,
@@ -207,6 +208,11 @@ def plot_preferred(result: Result, axes: Axes | None = None) -> Axes:
     Axes
         Directions go around: 0 is rightward, 90 upward. The area of a bar is proportional to the
         number of neurons.
+
+    Raises
+    ------
+    ShapeError
+        If directions are to be drawn on axes that are not polar.
     """
     table = result.neurons[is_ok(result.neurons)]
     if has_directions(result):
@@ -338,15 +344,18 @@ def _title(fit: pd.Series) -> str:
 def _polar_histogram(axes: Axes, direction_deg: FloatArray) -> None:
     """Draw bars around the circle whose area, not length, is proportional to the counts."""
     if not isinstance(axes, PolarAxes):
-        raise TypeError("preferred directions need polar axes: projection='polar'")
+        raise ShapeError(
+            "preferred directions were to be drawn on straight axes, and they go around; make the "
+            "axes with projection='polar'"
+        )
     width = 360 / DIRECTION_BINS
     centers = width * np.arange(DIRECTION_BINS)
     known = direction_deg[np.isfinite(direction_deg)]
     bins = np.round(known / width).astype(int) % DIRECTION_BINS
     counts = np.bincount(bins, minlength=DIRECTION_BINS)
     axes.bar(
-        np.radians(centers),
-        np.sqrt(counts),
+        np.radians(centers[counts > 0]),
+        np.sqrt(counts[counts > 0]),
         np.radians(width),
         color=cycle_color(0),
         alpha=0.5,
@@ -357,7 +366,8 @@ def _polar_histogram(axes: Axes, direction_deg: FloatArray) -> None:
     ticks = np.unique([-(-most // 4), most])
     axes.set_rmax(1.05 * np.sqrt(most))
     axes.set_rticks(np.sqrt(ticks), [f"{tick:,}" for tick in ticks])
-    axes.set_rlabel_position(DIRECTION_BINS / 2 + 55)
+    # On the border of two bars, away from the labels of the angles.
+    axes.set_rlabel_position(67.5)
     axes.set_thetagrids([0, 90, 180, 270], ["0°", "90°", "180°", "270°"])
     axes.tick_params(pad=-1)
     axes.set_xlabel(f"rings: neurons per {width:g}°")

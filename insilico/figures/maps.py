@@ -192,12 +192,13 @@ def _shown_map(result: Result, row: int) -> _ShownMap:
 
 
 def _title(fit: pd.Series) -> str:
-    used = fit["map_used"]
-    reliability = used_reliability(fit.to_frame().T)[0]
-    first, second = [f"neuron {fit['neuron']}"], ["linear" if used == "none" else used]
+    shown = "energy" if fit["map_used"] == "energy" else "linear"
+    first, second = [f"neuron {fit['neuron']}"], [shown]
     if fit["status"] != "ok":
         first.append(str(fit["status"]).replace("_", " "))
-    second.append(f"r = {reliability:.2f}")
+    reliability = fit[f"{shown}_reliability"]
+    if np.isfinite(reliability):
+        second.append(f"r = {reliability:.2f}")
     return f"{' · '.join(first)}\n{' · '.join(second)}"
 
 

@@ -14,7 +14,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
 from insilico.errors import NotFittedError
-from insilico.figures.style import GRAY, PAGE_WIDTH_IN, cycle_color
+from insilico.figures.style import GRAY, PAGE_WIDTH_IN, cycle_color, style
 from insilico.results import Result
 
 FloatArray = np.ndarray[Any, np.dtype[np.float64]]
@@ -152,6 +152,7 @@ def upper_limit(values: ArrayLike, *, step: float) -> float:
     return step * max(1, math.ceil(highest / step))
 
 
+@style()
 def plot_status(result: Result, axes: Axes) -> Axes:
     """Draw how many neurons have each status, as bars with their numbers.
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import matplotlib as mpl
 import matplotlib.style
 from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from insilico import catalog
@@ -48,7 +49,7 @@ def style() -> Iterator[None]:
 def cycle_color(index: int) -> str:
     """Return a color of the style's cycle; call it within :func:`style`."""
     colors = mpl.rcParams["axes.prop_cycle"].by_key()["color"]
-    return f"#{colors[index % len(colors)].lstrip('#')}"
+    return to_hex(colors[index % len(colors)])
 
 
 @style()
