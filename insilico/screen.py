@@ -137,8 +137,8 @@ class Screen:
         """
         if any(np.any(np.abs(np.asarray(value, float)) >= 90) for value in (x_deg, y_deg)):
             raise UnitsError(
-                f"the position x = {x_deg!r}, y = {y_deg!r} degrees was asked for; a flat screen ends "
-                "before 90 degrees from its center"
+                f"the position x = {x_deg!r}, y = {y_deg!r} degrees was asked for; a flat screen "
+                "ends before 90 degrees from its center"
             )
         center_x, center_y = self.center_px
         scale = self.distance_cm / self.cm_per_px

@@ -157,9 +157,7 @@ def compare_retinotopy(twin: SimulatedV1, result: Result) -> pd.DataFrame:
     is_simple = (truth["cell_class"] == "simple").to_numpy()
     parts = []
     if is_simple.any():
-        maps = ideal_linear_maps(
-            truth[is_simple], screen=screen, kind=twin.kind, protocol=protocol
-        )
+        maps = ideal_linear_maps(truth[is_simple], screen=screen, kind=twin.kind, protocol=protocol)
         parts.append(fit_gaussians(maps).set_index(np.flatnonzero(is_simple)))
     if not is_simple.all():
         maps = ideal_energy_maps(
@@ -215,7 +213,9 @@ def summarize(neurons: pd.DataFrame) -> pd.DataFrame:
     for (kind, cell_class, experiment), group in neurons.groupby(
         ["kind", "cell_class", "experiment"], sort=False
     ):
-        checks = _retinotopy_checks(group) if experiment == "retinotopy" else _direction_checks(group)
+        checks = (
+            _retinotopy_checks(group) if experiment == "retinotopy" else _direction_checks(group)
+        )
         status = group.drop_duplicates("neuron")["status"]
         checks["status ok (%)"] = np.where(status == "ok", 100.0, 0.0)
         for check, values in checks.items():
@@ -251,7 +251,7 @@ def _retinotopy_checks(group: pd.DataFrame) -> dict[str, FloatArray]:
     widths = ["sigma_major_px", "sigma_minor_px"]
     relative = 100 * (error[widths] / planted[widths]).abs()
     return {
-        "center error (px)": np.hypot(error["x_px"], error["y_px"]).to_numpy(),
+        "center error (px)": np.hypot(error["x_px"].to_numpy(), error["y_px"].to_numpy()),
         "width error (%)": relative.to_numpy().reshape(-1),
     }
 
@@ -280,14 +280,14 @@ def _row(
     kind: Any, cell_class: Any, experiment: Any, check: str, values: FloatArray
 ) -> dict[str, Any]:
     summary, relation, limit = LIMITS[check]
+    values = values[..., np.isfinite(np.atleast_2d(values)).all(axis=0)]
+    p95 = np.nan
     if summary == "correlation":
-        known = np.isfinite(values).all(0)
-        value, p95, count = float(np.corrcoef(values[:, known])[0, 1]), np.nan, int(known.sum())
+        value = float(np.corrcoef(values[0], values[1])[0, 1])
+    elif summary == "median":
+        value, p95 = float(np.median(values)), float(np.percentile(values, 95))
     else:
-        known = values[np.isfinite(values)]
-        value = float(np.median(known) if summary == "median" else np.mean(known))
-        p95 = float(np.percentile(known, 95)) if summary == "median" else np.nan
-        count = len(known)
+        value = float(np.mean(values))
     is_met = value <= limit if relation == "<=" else value >= limit
     return {
         "kind": kind,
@@ -295,9 +295,9 @@ def _row(
         "experiment": experiment,
         "check": check,
         "summary": summary,
-        "count": count,
+        "count": values.shape[-1],
         "value": value,
-        "p95": p95,
+        "p95": float(p95),
         "limit": f"{relation} {limit:g}",
         "is_met": bool(is_met),
     }

@@ -49,7 +49,13 @@ def test_angles_are_compared_around_the_circle():
     }
     neurons = pd.DataFrame(
         [
-            {**rows, "quantity": name, "neuron": n, "planted": pair[0] + n, "recovered": pair[1] + n}
+            {
+                **rows,
+                "quantity": name,
+                "neuron": n,
+                "planted": pair[0] + n,
+                "recovered": pair[1] + n,
+            }
             for name, pair in values.items()
             for n in (0, 1)
         ]
@@ -64,7 +70,9 @@ def test_truth_does_not_depend_on_which_neurons_are_measured():
 
     twin = insilico.SimulatedV1("image", simple_count=4, energy_count=4)
     overrides = {"image_count": 400}
-    everyone = compare_retinotopy(twin, insilico.run("retinotopy", twin, overrides=overrides, jobs=1))
+    everyone = compare_retinotopy(
+        twin, insilico.run("retinotopy", twin, overrides=overrides, jobs=1)
+    )
     some = compare_retinotopy(
         twin, insilico.run("retinotopy", twin, overrides=overrides, neurons=[5, 2], jobs=1)
     )

@@ -21,7 +21,9 @@ def demo(*, out: Path = Path("demo"), neurons: int = 60) -> None:
     from insilico.figures.validation import plot_validation
     from insilico.validation import compare_with_truth
 
-    twin = insilico.SimulatedV1("movie", simple_count=neurons - neurons // 2, energy_count=neurons // 2)
+    twin = insilico.SimulatedV1(
+        "movie", simple_count=neurons - neurons // 2, energy_count=neurons // 2
+    )
     print(
         f"A simulated V1: {neurons} neurons over a {twin.screen().width_cm:g} x "
         f"{twin.screen().height_cm:g} cm screen, half simple cells, half energy cells.\n"
@@ -36,4 +38,6 @@ def demo(*, out: Path = Path("demo"), neurons: int = 60) -> None:
     print("Planted against recovered:")
     print(format_summary(validation.summary))
     print(f"\nLook at the figures: {out}/*/figures/*.png and {out}/planted-against-recovered.png")
-    print("Next: insilico models list, then insilico run retinotopy direction --model NAME --out RUN")
+    print(
+        "Next: insilico models list, then insilico run retinotopy direction --model NAME --out RUN"
+    )

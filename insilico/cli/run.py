@@ -43,8 +43,8 @@ def run(
     neurons : str, optional
         Such as 0:100 or 3,5,8; all when left out.
     protocol : list, optional
-        A TOML file or the name of a shipped protocol, one for each experiment that should not use its
-        default.
+        A TOML file or the name of a shipped protocol, one for each experiment that should not use
+        its default.
     set_ : list of str, optional
         key=value, replaces a value of the protocol, such as image_count=5000.
     behavior : str

@@ -26,15 +26,13 @@ def save_figure(figure: Figure, folder: Path, name: str) -> None:
             figure.savefig(draft)
 
 
-def save_figures(result: Result, folder: Path) -> list[str]:
-    """Draw and write every figure of a result that is not there yet; return their names."""
+def save_figures(result: Result, folder: Path) -> None:
+    """Draw and write every figure of a result that is not there yet."""
     from insilico.figures import draw, figure_names
 
-    names = figure_names(result)
-    for name in names:
+    for name in figure_names(result):
         if not all((folder / f"{name}.{suffix}").exists() for suffix in FORMATS):
             save_figure(draw(result, name), folder, name)
-    return names
 
 
 def summary(result: Result) -> str:

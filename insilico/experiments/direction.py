@@ -1,4 +1,4 @@
-"""Which motion, or which orientation, does a neuron prefer, and how sharply?
+"""Direction and orientation tuning: what does a neuron prefer, and how sharply.
 
 Movie models see drifting gratings; the response is the mean over a window of whole cycles. Image
 models see still gratings at several phases; the response is the mean over phases, so there is an
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -131,7 +131,9 @@ class PatternResponses(Accumulator):
         self._mean.append(windows.mean(2))
         turn = conditions["temporal_frequency_hz"].to_numpy()[:, None] / screen.frame_rate_hz
         wave = np.exp(-2j * np.pi * turn * np.arange(stop - start))
-        self._first_harmonic.append(2 * np.abs(np.einsum("rnf,rf->rn", windows, wave)) / len(wave.T))
+        self._first_harmonic.append(
+            2 * np.abs(np.einsum("rnf,rf->rn", windows, wave)) / len(wave.T)
+        )
 
     def state(self) -> dict[str, np.ndarray[Any, Any]]:
         """Return the presentations so far."""
@@ -249,27 +251,27 @@ class Direction(Experiment[DirectionProtocol]):
 def grating_conditions(protocol: DirectionProtocol, kind: Kind) -> pd.DataFrame:
     """Return every combination of angle, frequencies and phase, one row a trial."""
     if kind == "image":
-        angles = {
-            "orientation_deg": np.arange(protocol.orientation_count)
-            * 180
-            / protocol.orientation_count
-        }
-        temporal, phases = (0.0,), protocol.image_phase_count
+        axis, count, period_deg = "orientation_deg", protocol.orientation_count, 180
+        temporal_hz, phases = [0.0], protocol.image_phase_count
     else:
-        angles = {
-            "direction_deg": np.arange(protocol.direction_count) * 360 / protocol.direction_count
+        axis, count, period_deg = "direction_deg", protocol.direction_count, 360
+        temporal_hz, phases = list(protocol.temporal_frequency_hz), protocol.movie_phase_count
+    levels = [
+        np.arange(count) * period_deg / count,
+        np.array(protocol.spatial_frequency_cpd),
+        np.array(temporal_hz),
+        np.arange(phases) * 360 / phases,
+    ]
+    values = [grid.reshape(-1) for grid in np.meshgrid(*levels, indexing="ij")]
+    names = [axis, "spatial_frequency_cpd", "temporal_frequency_hz", "phase_deg"]
+    return pd.DataFrame(
+        {
+            "trial": np.arange(len(values[0])),
+            "onset_frame": 0,
+            **dict(zip(names, values, strict=True)),
+            "contrast": protocol.contrast,
         }
-        temporal, phases = protocol.temporal_frequency_hz, protocol.movie_phase_count
-    levels = {
-        **angles,
-        "spatial_frequency_cpd": protocol.spatial_frequency_cpd,
-        "temporal_frequency_hz": temporal,
-        "phase_deg": np.arange(phases) * 360 / phases,
-    }
-    grid = pd.MultiIndex.from_product(levels.values(), names=list(levels)).to_frame(index=False)
-    grid.insert(0, "trial", np.arange(len(grid)))
-    grid.insert(1, "onset_frame", 0)
-    return grid.assign(contrast=protocol.contrast)
+    )
 
 
 def measure_direction_tuning(curve: FloatArray, direction_deg: FloatArray) -> dict[str, Any]:
@@ -372,7 +374,7 @@ def _average(
     """
     keys = [axis, *_other_parameters(conditions, axis)]
     cells = pd.DataFrame(values).groupby([conditions[key].to_numpy() for key in keys]).mean()
-    return cells.groupby(level=0).mean().loc[angle_deg].to_numpy().T
+    return cells.groupby(level=0).mean().reindex(angle_deg).to_numpy().T
 
 
 def _other_parameters(conditions: pd.DataFrame, axis: str) -> list[str]:
@@ -393,34 +395,32 @@ def _phase_modulation(
     responses: FloatArray, conditions: pd.DataFrame, curve: FloatArray, angle_deg: FloatArray
 ) -> FloatArray:
     """Return F1/F0 over the phases of still gratings, averaged over spatial frequencies."""
-    wave = np.exp(-1j * np.radians(conditions["phase_deg"].to_numpy()))
+    phase = np.radians(conditions["phase_deg"].to_numpy())[:, None]
     keys = ["orientation_deg", "spatial_frequency_cpd"]
-    groups = [conditions[key].to_numpy() for key in keys]
-    parts = [
-        pd.DataFrame(part).groupby(groups).mean() for part in (responses * wave.real[:, None],
-                                                               responses * wave.imag[:, None])
-    ]
-    harmonic = 2 * np.hypot(*parts)
-    return _at_peak(harmonic.groupby(level=0).mean().loc[angle_deg].to_numpy().T, curve)
+    cells = [conditions[key].to_numpy() for key in keys]
+    real, imaginary = (
+        pd.DataFrame(responses * wave(phase)).groupby(cells).mean() for wave in (np.cos, np.sin)
+    )
+    harmonic = 2 * (real**2 + imaginary**2) ** 0.5
+    return _at_peak(harmonic.groupby(level=0).mean().reindex(angle_deg).to_numpy().T, curve)
 
 
 def _permutation_tests(
     responses: FloatArray, conditions: pd.DataFrame, axis: str, protocol: DirectionProtocol
 ) -> dict[str, FloatArray]:
     """Return p-values of both indices over repeated trials."""
-    angle_deg = conditions[axis].to_numpy()
-    tests = {"osi_p": "orientation"}
+    indices: list[Literal["orientation", "direction"]] = ["orientation"]
     if axis == "direction_deg":
-        tests["dsi_p"] = "direction"
+        indices.append("direction")
     return {
-        column: selectivity_permutation_test(
+        f"{index[0]}si_p": selectivity_permutation_test(
             responses,
-            angle_deg,
+            conditions[axis].to_numpy(),
             index=index,
             shuffle_count=protocol.shuffle_count,
             seed=protocol.seed,
         ).p_value
-        for column, index in tests.items()
+        for index in indices
     }
 
 
@@ -434,9 +434,9 @@ def _arrays(
     """Return the tuning curves, and the spread over presentations with its honest name."""
     angle_deg = np.unique(conditions[axis])
     groups = pd.DataFrame(responses).groupby(conditions[axis].to_numpy())
-    spread = groups.std().loc[angle_deg].to_numpy().T
+    spread = groups.std().reindex(angle_deg).to_numpy().T
     if setting.has_trial_noise:
-        count = groups.size().loc[angle_deg].to_numpy()
+        count = groups.size().reindex(angle_deg).to_numpy()
         name, values = "tuning_curve_sem", spread / np.sqrt(count)
     else:
         name, values = "spread_over_phases", spread

@@ -43,7 +43,7 @@ def find_experiment(name: str) -> Experiment[Any]:
     if name not in EXPERIMENTS:
         raise CatalogError(f"there is no experiment {name!r}; there are {', '.join(EXPERIMENTS)}")
     module, attribute = EXPERIMENTS[name].split(":")
-    return getattr(import_module(module), attribute)()  # type: ignore[no-any-return]
+    return getattr(import_module(module), attribute)()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,8 +125,8 @@ class Setting(Generic[P]):
     given: Given = dataclasses.field(default_factory=dict)
     has_trial_noise: bool = False
     jobs: int = 1
-    keep: Callable[[str, Callable[[], pd.DataFrame]], pd.DataFrame] = (
-        lambda name, compute: compute()
+    keep: Callable[[str, Callable[[], pd.DataFrame]], pd.DataFrame] = lambda name, compute: (
+        compute()
     )
     on_done: Callable[[int], None] = lambda count: None
 

@@ -102,13 +102,11 @@ def experiment_of(source: str | Path) -> str:
     path = _locate(source)
     values = _read(path)
     if not isinstance(values.get("experiment"), str):
-        raise ProtocolError(f"the protocol {path} names no experiment; add experiment = \"...\"")
+        raise ProtocolError(f'the protocol {path} names no experiment; add experiment = "..."')
     return str(values["experiment"])
 
 
-def build_protocol(
-    protocol_type: type[ProtocolType], values: Mapping[str, Any]
-) -> ProtocolType:
+def build_protocol(protocol_type: type[ProtocolType], values: Mapping[str, Any]) -> ProtocolType:
     """Build a protocol from plain values.
 
     Raises

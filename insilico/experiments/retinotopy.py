@@ -1,8 +1,8 @@
-"""Where does a neuron look? Receptive fields by white-noise reverse correlation.
+"""Where a neuron looks: receptive fields by white-noise reverse correlation.
 
 Noise fills the screen, a new pattern every image or every frame. Each neuron gets two maps (see
-:mod:`insilico.experiments.reverse_correlation`): the linear map and the energy map. The one that comes
-back in both halves of the trials is fitted with a rotated two-dimensional Gaussian.
+:mod:`insilico.experiments.reverse_correlation`): the linear map and the energy map. The one that
+comes back in both halves of the trials is fitted with a rotated two-dimensional Gaussian.
 """
 
 from __future__ import annotations
@@ -148,7 +148,9 @@ class NoiseSums(Accumulator):
         if self._setting.kind == "image":
             noise, responses = noise[:, None], responses[:, :, None]
         mean, spread = noise_moments(self._setting.protocol.noise_levels)
-        pixels = (noise[:, self._lead :].reshape(*noise.shape[:1], -1, self._pixels) - mean) / spread
+        pixels = (
+            noise[:, self._lead :].reshape(*noise.shape[:1], -1, self._pixels) - mean
+        ) / spread
         pixels = pixels.astype(np.float32)
         if self._offset is None:
             # Any constant near the mean keeps float32 sums of products from cancelling.
@@ -176,7 +178,11 @@ class NoiseSums(Accumulator):
         for name, sums in (("linear", self.linear), ("energy", self.energy)):
             prefix = f"{name}_"
             sums.restore(
-                {key[len(prefix) :]: value for key, value in state.items() if key.startswith(prefix)}
+                {
+                    key[len(prefix) :]: value
+                    for key, value in state.items()
+                    if key.startswith(prefix)
+                }
             )
 
     def is_enough(self) -> bool:
@@ -213,12 +219,11 @@ class NoiseSums(Accumulator):
 class Retinotopy(Experiment[RetinotopyProtocol]):
     """Receptive fields by white-noise reverse correlation.
 
-    References
-    ----------
-    The question and the noise follow ViV1T-closed-loop, tuning_retinotopy/predict_noise.py and
-    fit_aRFs.py. Unlike there, noise and responses are centered, halves are compared, cells without a
-    linear map get an energy map, the clean signed map is fitted within bounds from a start taken from
-    the data, and nobody is dropped: every neuron has a row and a status.
+    References ---------- The question and the noise follow ViV1T-closed-loop,
+    tuning_retinotopy/predict_noise.py and fit_aRFs.py. Unlike there, noise and responses are
+    centered, halves are compared, cells without a linear map get an energy map, the clean signed
+    map is fitted within bounds from a start taken from the data, and nobody is dropped: every
+    neuron has a row and a status.
     """
 
     name = "retinotopy"
@@ -240,9 +245,7 @@ class Retinotopy(Experiment[RetinotopyProtocol]):
 
         if kind == "image":
             trials = np.arange(protocol.image_count)
-            return Stimuli(
-                kind, screen, pd.DataFrame({"trial": trials, "onset_frame": 0}), draw
-            )
+            return Stimuli(kind, screen, pd.DataFrame({"trial": trials, "onset_frame": 0}), draw)
         noise, lead = screen.frames(protocol.noise_s), screen.frames(protocol.lead_s)
         usable = noise - protocol.lag_count(screen, kind) + 1
         trials = np.arange(-(-protocol.frame_count // usable))
@@ -310,8 +313,8 @@ def fit_maps(
     -------
     DataFrame, one row a neuron
         ``status``, ``map_used`` and ``map_reason``, the reliabilities, center and widths in pixels
-        and degrees with standard errors, ``angle_deg`` of the longer axis, ``amplitude``, ``offset``,
-        ``r2``, ``error_source``.
+        and degrees with standard errors, ``angle_deg`` of the longer axis, ``amplitude``,
+        ``offset``, ``r2``, ``error_source``.
     """
     protocol, screen = setting.protocol, setting.screen
     used = choose_map(linear.reliability, energy.reliability, protocol)
@@ -454,5 +457,5 @@ def _arrays(maps: list[tuple[Maps, Maps]], setting: Setting[RetinotopyProtocol])
             "frequency_cpd": list(bank.frequency_cpd),
             "orientation_deg": np.arange(bank.orientation_count) * 180 / bank.orientation_count,
         },
-        attrs={key: value for key, value in screen.to_dict().items()},
+        attrs=dict(screen.to_dict()),
     )

@@ -1,10 +1,10 @@
 """Reverse correlation: maps of what drives a neuron, summed up batch by batch.
 
-Two descriptions of the noise are correlated with the responses: its pixels, which gives the **linear
-map**, and the energy of its patches in a bank of Gabor filters, which gives the **energy map** of
-cells that answer a pattern and its negative alike. Movies are correlated at several lags. Both sides are
-centered: without it the estimate carries the variance of the mean response through every pixel, and
-reaches a fraction of the reliability.
+Two descriptions of the noise are correlated with the responses: its pixels, which gives the
+**linear map**, and the energy of its patches in a bank of Gabor filters, which gives the **energy
+map** of cells that answer a pattern and its negative alike. Movies are correlated at several lags.
+Both sides are centered: without it the estimate carries the variance of the mean response through
+every pixel, and reaches a fraction of the reliability.
 """
 
 from __future__ import annotations
@@ -257,8 +257,8 @@ def combine_components(
 
     The component with the most extreme pixel leads; every other one enters with the weight of its
     agreement with the leader where the leader is strong. For a receptive field that is separable in
-    space and time these are the weights of least variance; for one that is not (a direction-selective
-    cell, whose pattern moves with lag) the map keeps the leader's phase.
+    space and time these are the weights of least variance; for one that is not (a
+    direction-selective cell, whose pattern moves with lag) the map keeps the leader's phase.
 
     Parameters
     ----------
@@ -269,8 +269,8 @@ def combine_components(
     shape : (rows, columns)
         Of the maps.
     smoothing_px : float
-        Standard deviation of the Gaussian that the leader is found and the halves are compared with;
-        the returned map is not smoothed.
+        Standard deviation of the Gaussian that the leader is found and the halves are compared
+        with; the returned map is not smoothed.
     is_signed : bool
         Whether opposite components may be subtracted; energies only add.
 
@@ -280,9 +280,7 @@ def combine_components(
     """
 
     def weigh(part: FloatArray) -> FloatArray:
-        return component_weights(
-            part, shape=shape, smoothing_px=smoothing_px, is_signed=is_signed
-        )
+        return component_weights(part, shape=shape, smoothing_px=smoothing_px, is_signed=is_signed)
 
     def join(part: FloatArray, weights: FloatArray) -> FloatArray:
         return np.einsum("nc,ncp->np", weights, part).reshape(-1, *shape)

@@ -156,7 +156,9 @@ class RunFolder:
                 f"{path / RECORD} is damaged; give a new folder to --out"
             ) from error
         if record["fingerprint"] != wanted:
-            differs = [key for key in identity if fingerprint(identity[key]) != fingerprint(there.get(key))]
+            differs = [
+                key for key in identity if fingerprint(identity[key]) != fingerprint(there.get(key))
+            ]
             raise RunFolderError(
                 f"{path} holds another run: its {' and '.join(differs) or 'content'} differ; give "
                 "a new folder to --out, or delete this one"
@@ -212,7 +214,9 @@ class RunFolder:
         if parts.exists() and not any(parts.iterdir()):
             parts.rmdir()
 
-    def _check(self, experiment: str, entry: Mapping[str, Any], protocol: Mapping[str, Any]) -> None:
+    def _check(
+        self, experiment: str, entry: Mapping[str, Any], protocol: Mapping[str, Any]
+    ) -> None:
         if entry["fingerprint"] == fingerprint(protocol):
             return
         there = entry["protocol"]

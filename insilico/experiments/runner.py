@@ -1,4 +1,4 @@
-"""Run an experiment on a twin: stimuli in, responses accumulated, a result out; continues if stopped."""
+"""Run an experiment on a twin, and continue it where it was stopped."""
 
 from __future__ import annotations
 
@@ -143,7 +143,9 @@ def run(
         "seed": values.seed,
         "stimulus_id": measured.stimulus_id,
         "trials": measured.trial_count,
-        "given": {name: result.provenance.get("fingerprint") for name, result in setting.given.items()},
+        "given": {
+            name: result.provenance.get("fingerprint") for name, result in setting.given.items()
+        },
         "command": command,
         "seconds": round(time.monotonic() - started, 2),
     }

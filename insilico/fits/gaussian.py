@@ -51,8 +51,9 @@ RIVAL_FRACTION = 0.75
 #: Gaussian smoothing of the map before its extreme is sought: the first suits narrow or striped
 #: fields, the second weak broad ones (our choice).
 SMOOTHING_PX = (1.0, 2.5)
-#: A fit looks at the map this far from its start to every side, in pixels and in widths of the start;
-#: beyond, a Gaussian has fallen below 1 % of its height and only its offset is at stake (ours).
+#: A fit looks at the map this far from its start to every side, in pixels and in widths of the
+#: start; beyond, a Gaussian has fallen below 1 % of its height and only its offset is at stake
+#: (ours).
 WINDOW_PX, WINDOW_SD = 12, 4.0
 #: Function evaluations before a start is given up; a map with a field needs about ten (ours).
 EVALUATION_LIMIT = 100
@@ -315,7 +316,9 @@ def _window(start: FloatArray) -> tuple[slice, slice]:
     """Rows and columns around a start; whatever lies off the map is left out."""
     half = max(WINDOW_PX, math.ceil(WINDOW_SD * start[3]))
     row, column = round(start[2]), round(start[1])
-    return slice(max(0, row - half), row + half + 1), slice(max(0, column - half), column + half + 1)
+    return slice(max(0, row - half), row + half + 1), slice(
+        max(0, column - half), column + half + 1
+    )
 
 
 def _unexplained(rf_map: FloatArray, row: FitRow) -> float:

@@ -5,10 +5,10 @@ Every neuron looks through a complex Gabor ``g(x)`` and, for movies, a complex t
 
     w_preferred(t) = sum_lag h(lag) z(t - lag)      w_null(t) = sum_lag conj(h(lag)) z(t - lag)
 
-answer motion in the preferred and in the opposite direction. A neuron of selectivity ``d`` weighs the
-null subunit by ``1 - d``: a simple cell is the rectified real part of the weighted sum, an energy cell
-the weighted sum of squared moduli (Adelson & Bergen 1985, doi 10.1364/JOSAA.2.000284). For images
-there is one subunit, ``z`` itself.
+answer motion in the preferred and in the opposite direction. A neuron of selectivity ``d`` weighs
+the null subunit by ``1 - d``: a simple cell is the rectified real part of the weighted sum, an
+energy cell the weighted sum of squared moduli (Adelson & Bergen 1985, doi 10.1364/JOSAA.2.000284).
+For images there is one subunit, ``z`` itself.
 
 Later mechanisms (divisive surround, contrast gain, behavioral gain, noise) act between
 :meth:`SimulatedV1Network.drive` and the returned response.

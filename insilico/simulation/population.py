@@ -81,7 +81,7 @@ def draw_population(
     drawn = {name: _draw(random, name, count) for name in RANGES}
     period_px = 1 / screen.cycles_per_px(drawn["spatial_frequency_cpd"])
     direction_deg = random.uniform(0, 360, count)
-    table = pd.DataFrame(
+    return pd.DataFrame(
         {
             "neuron": np.arange(count),
             "neuron_id": np.arange(count),
@@ -101,7 +101,6 @@ def draw_population(
             "gain": drawn["gain"],
         }
     )
-    return table
 
 
 def _draw(random: np.random.Generator, name: str, count: int) -> np.ndarray[Any, Any]:

@@ -1,8 +1,8 @@
 """The ideal measurement: what an experiment would find in a simulated neuron with endless data.
 
-A receptive field or a selectivity index depends on how it is measured. The truth that a measurement is
-held to is therefore the same measurement without its noise: maps in closed form from the neuron's own
-filters, tuning from a dense set of gratings.
+A receptive field or a selectivity index depends on how it is measured. The truth that a measurement
+is held to is therefore the same measurement without its noise: maps in closed form from the
+neuron's own filters, tuning from a dense set of gratings.
 """
 
 from __future__ import annotations
@@ -56,9 +56,8 @@ def ideal_energy_maps(
 ) -> FloatArray:
     """Return the energy maps of energy cells without noise, on the grid of the bank.
 
-    For Gaussian noise ``n`` and complex filters ``a`` and ``b``,
-    ``cov(|a n|^2, |b n|^2) = |a b|^2 + |a conj(b)|^2``: the sum over their parts of twice the squared
-    overlap.
+    For Gaussian noise ``n`` and complex filters ``a`` and ``b``, ``cov(|a n|^2, |b n|^2) = |a b|^2
+    + |a conj(b)|^2``: the sum over their parts of twice the squared overlap.
 
     Parameters
     ----------
@@ -93,7 +92,7 @@ def ideal_energy_maps(
 def _subunits(
     population: pd.DataFrame, screen: Screen, kind: Kind, protocol: RetinotopyProtocol
 ) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    """Return the temporal filters of both subunits at the protocol's lags; one subunit for images."""
+    """Return the filters of both subunits at the protocol's lags; images have one subunit."""
     if kind == "image":
         return np.ones((len(population), 1)), np.zeros((len(population), 1))
     lags = protocol.lag_count(screen, kind)

@@ -27,8 +27,8 @@ def load(
     Parameters
     ----------
     model : str or Path
-        A name of the zoo, such as "sensorium2022-cnn", whose weights are downloaded once; the path of
-        a checkpoint folder; or "simulated-v1-image" or "simulated-v1-movie".
+        A name of the zoo, such as "sensorium2022-cnn", whose weights are downloaded once; the path
+        of a checkpoint folder; or "simulated-v1-image" or "simulated-v1-movie".
     device : str or torch.device
         Where it computes; "auto" takes a GPU where there is one.
     precision : {"float32", "float64", "bfloat16"}
@@ -60,8 +60,8 @@ def load(
     is_known = is_name and (name in SIMULATED or name in catalog.entries("models"))
     if is_known and Path(name).exists():
         raise CatalogError(
-            f"{name!r} is both a model of the zoo and a folder here; write ./{name} for the folder, "
-            "or call from elsewhere for the model"
+            f"{name!r} is both a model of the zoo and a folder here; write ./{name} for the "
+            "folder, or call from elsewhere for the model"
         )
     if is_known and name in SIMULATED:
         from insilico.simulation import SimulatedV1

@@ -1,4 +1,4 @@
-"""Direction tuning: known preferences and indices are recovered, and repeats are tested honestly."""
+"""Direction tuning: known preferences are recovered, and repeats are tested honestly."""
 
 import dataclasses
 

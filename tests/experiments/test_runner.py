@@ -50,9 +50,11 @@ def test_some_neurons_alone_give_what_they_give_among_all(name, twin):
     some = run(name, twin, overrides=SMALL[name], neurons=[4, 1], jobs=1).neurons
     numbers = everyone.select_dtypes("number").columns
     np.testing.assert_allclose(
-        some[numbers].to_numpy(float), everyone[numbers].iloc[[4, 1]].to_numpy(float), rtol=2e-3, atol=2e-3
+        some[numbers].to_numpy(float),
+        everyone[numbers].iloc[[4, 1]].to_numpy(float),
+        rtol=2e-3,
+        atol=2e-3,
     )
-
 
 
 def interrupt_after(monkeypatch, experiment, calls):

@@ -1,0 +1,46 @@
+"""The wheel, installed where there is no checkout, finds the zoo and the protocols."""
+
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+CODE = """
+import insilico
+from insilico import catalog
+assert "catalog_data" in str(catalog.find("experiments", "retinotopy")), insilico.__file__
+print(sorted(catalog.entries("models")), sorted(catalog.entries("experiments")))
+from insilico.models.recipes import read_recipes
+from insilico.figures.style import style
+from insilico.experiments import find_experiment, read_protocol
+for name in ("retinotopy", "direction"):
+    read_protocol(find_experiment(name).protocol_type, None, experiment=name)
+with style():
+    pass
+print([recipe.name for recipe in read_recipes()])
+"""
+
+
+@pytest.mark.slow
+def test_an_installed_wheel_finds_zoo_protocols_and_style(tmp_path):
+    build = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--quiet", "-w", tmp_path, ROOT]
+    subprocess.run(build, check=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    environment = tmp_path / "environment"
+    subprocess.run([sys.executable, "-m", "venv", environment], check=True)
+    python = environment / "bin" / "python"
+    install = [python, "-m", "pip", "install", "--no-deps", "--quiet", wheel]
+    subprocess.run(install, check=True)
+    # The dependencies are those of this environment; only insilico itself is the wheel's.
+    (site,) = environment.glob("lib/python*/site-packages")
+    (site / "dependencies.pth").write_text(sysconfig.get_paths()["purelib"] + "\n")
+    done = subprocess.run(
+        [python, "-c", CODE], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "sensorium2022plus-ln" in done.stdout
+    assert "direction-published" in done.stdout
