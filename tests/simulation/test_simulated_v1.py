@@ -95,7 +95,7 @@ def test_cells_of_no_selectivity_answer_both_directions_alike(population, screen
 
 def test_image_cells_prefer_their_planted_orientation(population, screen):
     twin = twin_of(population, screen, "image")
-    orientations = np.arange(0, 180, 5)
+    orientations = np.arange(0, 180, STEP_DEG)
     phases = np.arange(0, 360, 45)
     for row, cell in population.iterrows():
         frames = static_grating(
@@ -106,7 +106,7 @@ def test_image_cells_prefer_their_planted_orientation(population, screen):
         )
         curve = twin.respond(frames, neurons=[row]).values.reshape(len(orientations), -1).mean(1)
         best = orientations[curve.argmax()]
-        assert difference_deg(best, cell["orientation_deg"], 180) <= 5
+        assert difference_deg(best, cell["orientation_deg"], 180) <= STEP_DEG
 
 
 def test_energy_cells_care_little_for_the_phase_and_simple_cells_much(population, screen):
