@@ -24,20 +24,23 @@ from insilico.files import atomic_folder
 RESULT_FORMAT = 1
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Responses:
     """Responses of some neurons to some trials, measured or predicted.
 
     Parameters
     ----------
-    values : float array, shape ([member,] trial, neuron[, frame])
-        Responses in ``units``. The member axis exists where an ensemble was asked for its members.
+    values : float array
+        Responses in ``units``, with the axes that ``axes`` names.
     neurons : DataFrame, one row a neuron of the neuron axis
         Columns ``mouse``, ``neuron``, ``neuron_id``, ``kind`` and whatever else is known.
     conditions : DataFrame, optional, one row a presented pattern
         As in :class:`insilico.stimuli.Stimuli`.
+    axes : tuple of str
+        Names of the axes of ``values``: ("trial", "neuron") for images, a last axis "frame" for
+        movies, and a first axis "member" where an ensemble was asked for its members.
     first_frame : int
-        The frame of the trial that ``values[..., 0]`` belongs to.
+        The frame of the trial that ``values[..., 0]`` of a movie belongs to.
     frame_rate_hz : float
         Frames per second.
     units : {"recorded", "standardized"}
@@ -53,12 +56,13 @@ class Responses:
     Raises
     ------
     ShapeError
-        If the neuron axis and the neurons table disagree.
+        If the axes are not those of ``values``, or there are other neurons than in the table.
     """
 
     values: np.ndarray[Any, Any]
     neurons: pd.DataFrame
     conditions: pd.DataFrame | None = None
+    axes: tuple[str, ...] = ("trial", "neuron")
     first_frame: int = 0
     frame_rate_hz: float = 30.0
     units: Literal["recorded", "standardized"] = "standardized"
@@ -67,15 +71,25 @@ class Responses:
     has_trial_noise: bool = False
 
     def __post_init__(self) -> None:
-        # The trial axis, or a member axis before it, is never the neurons'.
-        if len(self.neurons) not in self.values.shape[1:]:
+        if len(self.axes) != self.values.ndim:
             raise ShapeError(
-                f"responses of shape {self.values.shape} have no axis of {len(self.neurons)} "
-                "neurons, the length of the neurons table"
+                f"responses of shape {self.values.shape} were given with the axes "
+                f"{', '.join(self.axes)}; name one axis for each number"
+            )
+        neuron_count = self.values.shape[self.axes.index("neuron")]
+        if neuron_count != len(self.neurons):
+            raise ShapeError(
+                f"responses of shape {self.values.shape} hold {neuron_count} neurons, and the "
+                f"neurons table {len(self.neurons)}; give one row a neuron"
             )
 
+    @property
+    def kind(self) -> Literal["image", "movie"]:
+        """Whether a trial was an image or a movie."""
+        return "movie" if "frame" in self.axes else "image"
 
-@dataclasses.dataclass(frozen=True)
+
+@dataclasses.dataclass(frozen=True, eq=False)
 class Result:
     """The answer of one experiment.
 

@@ -18,6 +18,8 @@ app = cyclopts.App(
     name="insilico",
     help="In-silico physiology on digital twins of visual cortex.",
     version=insilico.__version__,
+    # Ctrl-C is ours to explain: what is finished is kept.
+    suppress_keyboard_interrupt=False,
 )
 app.command(demo.demo)
 app.command(models.app)

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from insilico.errors import CatalogError
+from insilico.errors import CatalogError, ShapeError
 from insilico.experiments.protocols import Protocol
 from insilico.models.network import Kind
 from insilico.results import Responses, Result
@@ -195,8 +195,18 @@ class Experiment(ABC, Generic[P]):
         Returns
         -------
         Result
+
+        Raises
+        ------
+        ShapeError
+            If the responses have a member axis.
         """
-        kind: Kind = "movie" if responses.values.ndim == 3 else "image"
+        if responses.axes[0] != "trial":
+            raise ShapeError(
+                f"responses with the axes {', '.join(responses.axes)} were given; analyze the mean "
+                "over members, or one member at a time"
+            )
+        kind = responses.kind
         setting = Setting(
             protocol,
             kind,

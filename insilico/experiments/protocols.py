@@ -80,13 +80,13 @@ def read_protocol(
         If no shipped protocol has that name.
     """
     path = _locate(experiment if source is None else source)
-    values = _read(path)
+    values = {**_read(path), **(overrides or {})}
     if values.get("experiment") != experiment:
         raise ProtocolError(
             f"the protocol {path} is for the experiment {values.get('experiment')!r}, and "
             f"{experiment!r} was asked for; give a protocol of that experiment"
         )
-    return build_protocol(protocol_type, {**values, **(overrides or {})})
+    return build_protocol(protocol_type, values)
 
 
 def experiment_of(source: str | Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import shutil
@@ -62,10 +63,10 @@ class Parts:
         if self.folder is None or not (path := self.folder / "state.npz").exists():
             return None
         try:
-            with np.load(path, allow_pickle=False) as stored:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
                 state = {name: stored[name] for name in stored.files}
             trial_count, is_finished = state.pop("__progress__")
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
             raise RunFolderError(
                 f"{path} is damaged ({error}); delete it to measure from the start"
             ) from error
@@ -77,7 +78,9 @@ class Parts:
             return compute()
         path = self.folder / f"{name}.parquet"
         if path.exists():
-            return pd.read_parquet(path)
+            # A damaged part is no loss: it is computed again.
+            with contextlib.suppress(OSError, ValueError):
+                return pd.read_parquet(path)
         table = compute()
         with atomic_file(path) as draft:
             table.to_parquet(draft)
@@ -150,14 +153,16 @@ class RunFolder:
     def _continue(cls, path: Path, wanted: str, identity: Mapping[str, Any]) -> RunFolder:
         try:
             record = json.loads((path / RECORD).read_text())
-            there = record["identity"]
-        except (ValueError, KeyError) as error:
+            there, is_same = dict(record["identity"]), record["fingerprint"] == wanted
+            record["experiments"].items()
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise RunFolderError(
                 f"{path / RECORD} is damaged; give a new folder to --out"
             ) from error
-        if record["fingerprint"] != wanted:
+        if not is_same:
+            keys = sorted(set(identity) | set(there))
             differs = [
-                key for key in identity if fingerprint(identity[key]) != fingerprint(there.get(key))
+                key for key in keys if fingerprint(identity.get(key)) != fingerprint(there.get(key))
             ]
             raise RunFolderError(
                 f"{path} holds another run: its {' and '.join(differs) or 'content'} differ; give "

@@ -168,6 +168,9 @@ def describe(twin: Twin, prepared: PreparedTwin) -> dict[str, Any]:
         "behavior": [None if values is None else np.asarray(values).tolist() for values in state],
         "input_units": prepared.stimulus_units.name,
         "output_units": prepared.response_units.name,
+        "response_std_sha256": None
+        if prepared.response_units.std is None
+        else hashlib.sha256(np.ascontiguousarray(prepared.response_units.std)).hexdigest(),
         "stimulus_statistics": {
             "mean": prepared.stimulus_units.mean,
             "std": prepared.stimulus_units.std,

@@ -19,7 +19,7 @@ from insilico.screen import Screen
 BLOCK_PIXELS = 1000 * 36 * 64
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Stimuli:
     """Trials that are drawn when they are needed, never all at once.
 

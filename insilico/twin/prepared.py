@@ -11,15 +11,16 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from insilico.errors import ShapeError, StimulusError
+from insilico.errors import ShapeError, StimulusError, UnitsError
 from insilico.models.mouse import Mouse
 from insilico.models.network import Network, Predict
+from insilico.screen import Screen
 from insilico.twin.units import ResponseUnits, StimulusUnits
 
 FloatArray = np.ndarray[Any, np.dtype[np.floating[Any]]]
 
-#: Frames of a batch, times pixels: 128 images of 36 x 64. Small working sets stay in the cache: on
-#: two cores 128 images cost less each than 32 or 1,024 (``benchmarks/inference.py``).
+#: Frames of a batch, times pixels: 128 images of 36 x 64. Networks may split a batch further;
+#: larger ones gain nothing (``benchmarks/inference.py``).
 BATCH_PIXELS = 128 * 36 * 64
 
 PRECISIONS = {
@@ -71,6 +72,12 @@ class PreparedTwin:
     def kind(self) -> str:
         """Whether a trial is an image or a movie."""
         return self.networks[0].kind
+
+    @property
+    def axes(self) -> tuple[str, ...]:
+        """Names of the axes of the responses."""
+        members = ("member",) if self.members else ()
+        return (*members, "trial", "neuron", *(("frame",) if self.kind == "movie" else ()))
 
     @property
     def dtype(self) -> torch.dtype:
@@ -228,6 +235,26 @@ def _wrong_trial_count(given: int, shown: int) -> ShapeError:
     return ShapeError(
         f"behavior or pupil_center was given for {given} trials, and {shown} are shown; give one "
         "row a trial, or one state for all"
+    )
+
+
+def check_screen(drawn_for: Screen, screen: Screen) -> None:
+    """Refuse stimuli that were drawn for another monitor: their degrees and hertz would be wrong.
+
+    Raises
+    ------
+    UnitsError
+        If the screens differ.
+    """
+    if drawn_for == screen:
+        return
+    theirs, ours = drawn_for.to_dict(), screen.to_dict()
+    differs = [
+        f"{key} {theirs[key]:g}, not {ours[key]:g}" for key in ours if theirs[key] != ours[key]
+    ]
+    raise UnitsError(
+        f"the stimuli were drawn for another screen ({'; '.join(differs)}); draw them for "
+        "twin.screen(mouse), or give their frames as an array"
     )
 
 

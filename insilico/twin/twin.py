@@ -21,7 +21,7 @@ from insilico.screen import Screen
 from insilico.stimuli.stimuli import Stimuli
 from insilico.twin.adapter import ModuleNetwork
 from insilico.twin.behavior import behavior_state, pupil_state
-from insilico.twin.prepared import PRECISIONS, PreparedTwin, check_values
+from insilico.twin.prepared import PRECISIONS, PreparedTwin, check_screen
 from insilico.twin.selection import NeuronSelection, choose_mouse, choose_neurons
 from insilico.twin.units import InputUnits, OutputUnits, response_units, stimulus_units
 
@@ -280,9 +280,10 @@ class Twin:
             If an argument does not fit the twin; each says what was expected.
         """
         is_lazy = isinstance(stimuli, Stimuli)
-        if not is_lazy:
+        if isinstance(stimuli, Stimuli):
+            check_screen(stimuli.screen, self.screen(mouse))
+        else:
             stimuli = np.asarray(stimuli)
-            check_values(stimuli)
         prepared = self.prepare(
             mouse,
             neurons=neurons,
@@ -304,6 +305,7 @@ class Twin:
             values=values,
             neurons=prepared.neurons_table(),
             conditions=stimuli.conditions if isinstance(stimuli, Stimuli) else None,
+            axes=prepared.axes,
             first_frame=prepared.first_frame(frame_count),
             frame_rate_hz=self.frame_rate_hz,
             units=prepared.response_units.name,

@@ -57,7 +57,7 @@ def test_image_given_to_a_movie_model(refused, npy, tmp_path):
     ("options", "expected"),
     [
         (["--mouse", "Z"], "no mouse 'Z'; it has simulated"),
-        (["--neurons", "0:201"], "neuron 200 does not exist"),
+        (["--neurons", "0:201"], "the mouse has neurons 0 to 199"),
         (["--neurons", "five"], "'five' was not understood"),
         (["--behavior", "missing.npy"], "there is no file missing.npy"),
     ],

@@ -70,6 +70,7 @@ def recorded(rate, *, repeats, noise, seed=0):
         np.repeat(np.maximum(values, 0)[:, :, None], 60, axis=2),
         neurons,
         conditions,
+        axes=("trial", "neuron", "frame"),
         first_frame=0,
         source={"type": "recording"},
         has_trial_noise=True,

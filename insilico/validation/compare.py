@@ -1,4 +1,4 @@
-"""Is the instrument right? Every experiment on the simulated V1, planted against recovered."""
+"""Planted against recovered: the comparisons, and the limits they are held to."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from insilico.fits.gaussian import fit_gaussians
 from insilico.models.network import Kind
 from insilico.results import Result
 from insilico.simulation import SimulatedV1
-from insilico.simulation.truth import ideal_energy_maps, ideal_linear_maps
+from insilico.validation.truth import ideal_energy_maps, ideal_linear_maps
 
 FloatArray = np.ndarray[Any, np.dtype[np.float64]]
 
