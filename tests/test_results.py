@@ -160,12 +160,27 @@ def test_row_is_found_by_the_index_in_the_mouse(result):
         result.row(1)
 
 
-@pytest.mark.parametrize("shape", [(5, 3), (5, 3, 7), (2, 5, 3), (2, 5, 3, 7)])
-def test_responses_accept_every_documented_order_of_axes(shape):
-    Responses(np.zeros(shape), neurons())
+AXES = {
+    ("trial", "neuron"): (5, 3),
+    ("trial", "neuron", "frame"): (5, 3, 7),
+    ("member", "trial", "neuron"): (2, 5, 3),
+    ("member", "trial", "neuron", "frame"): (2, 5, 3, 7),
+}
 
 
-@pytest.mark.parametrize("shape", [(3, 5), (5, 4), (3,)])
-def test_responses_whose_neurons_are_not_in_the_table_are_refused(shape):
-    with pytest.raises(ShapeError, match="have no axis of 3 neurons"):
-        Responses(np.zeros(shape), neurons())
+@pytest.mark.parametrize("axes", AXES)
+def test_responses_accept_every_documented_order_of_axes(axes):
+    responses = Responses(np.zeros(AXES[axes]), neurons(), axes=axes)
+    assert responses.kind == ("movie" if axes[-1] == "frame" else "image")
+
+
+@pytest.mark.parametrize("axes", AXES)
+def test_responses_of_other_neurons_than_in_the_table_are_refused(axes):
+    shape = [4 if name == "neuron" else size for name, size in zip(axes, AXES[axes], strict=True)]
+    with pytest.raises(ShapeError, match="hold 4 neurons, and the neurons table 3"):
+        Responses(np.zeros(shape), neurons(), axes=axes)
+
+
+def test_responses_with_an_unnamed_axis_are_refused():
+    with pytest.raises(ShapeError, match="name one axis for each number"):
+        Responses(np.zeros((5, 3, 7)), neurons())

@@ -51,9 +51,9 @@ def format_summary(summary) -> str:  # type: ignore[no-untyped-def]
     """Return the checks as a table of text."""
     from insilico.cli.tables import format_table
 
-    header = ["twin", "cells", "check", "how", "N", "value", "95 %", "limit", ""]
+    header = ["twin", "experiment", "cells", "check", "how", "N", "value", "95 %", "limit", ""]
     columns = [
-        "kind", "cell_class", "check", "summary", "count", "value", "p95", "limit", "is_met",
+        "kind", "experiment", "cell_class", "check", "summary", "count", "value", "p95", "limit", "is_met",
     ]  # fmt: skip
     rows = [
         (*row[:-1], "met" if row[-1] else "MISSED")

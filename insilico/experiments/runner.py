@@ -170,7 +170,7 @@ def describe(twin: Twin, prepared: PreparedTwin) -> dict[str, Any]:
         "output_units": prepared.response_units.name,
         "response_std_sha256": None
         if prepared.response_units.std is None
-        else hashlib.sha256(np.ascontiguousarray(prepared.response_units.std)).hexdigest(),
+        else hashlib.sha256(prepared.response_units.std.tobytes()).hexdigest(),
         "stimulus_statistics": {
             "mean": prepared.stimulus_units.mean,
             "std": prepared.stimulus_units.std,

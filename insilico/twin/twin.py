@@ -21,7 +21,7 @@ from insilico.screen import Screen
 from insilico.stimuli.stimuli import Stimuli
 from insilico.twin.adapter import ModuleNetwork
 from insilico.twin.behavior import behavior_state, pupil_state
-from insilico.twin.prepared import PRECISIONS, PreparedTwin, check_screen
+from insilico.twin.prepared import PRECISIONS, PreparedTwin, check_screen, check_values
 from insilico.twin.selection import NeuronSelection, choose_mouse, choose_neurons
 from insilico.twin.units import InputUnits, OutputUnits, response_units, stimulus_units
 
@@ -284,6 +284,7 @@ class Twin:
             check_screen(stimuli.screen, self.screen(mouse))
         else:
             stimuli = np.asarray(stimuli)
+            check_values(stimuli)
         prepared = self.prepare(
             mouse,
             neurons=neurons,

@@ -210,17 +210,19 @@ def summarize(neurons: pd.DataFrame) -> pd.DataFrame:
         As :attr:`Validation.summary`.
     """
     rows = []
+    for (kind, experiment), group in neurons.groupby(["kind", "experiment"], sort=False):
+        status = group.drop_duplicates("neuron")["status"]
+        share = np.where(status == "ok", 100.0, 0.0)
+        rows.append(_row(kind, "all", experiment, "status ok (%)", share))
     for (kind, cell_class, experiment), group in neurons.groupby(
         ["kind", "cell_class", "experiment"], sort=False
     ):
         checks = (
             _retinotopy_checks(group) if experiment == "retinotopy" else _direction_checks(group)
         )
-        status = group.drop_duplicates("neuron")["status"]
-        checks["status ok (%)"] = np.where(status == "ok", 100.0, 0.0)
         for check, values in checks.items():
             rows.append(_row(kind, cell_class, experiment, check, values))
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows).sort_values(["kind", "experiment"], kind="stable", ignore_index=True)
 
 
 def _long(

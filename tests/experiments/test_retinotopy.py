@@ -94,7 +94,7 @@ def test_neurons_without_a_field_are_unreliable_or_silent_but_keep_their_rows():
 def test_the_map_is_chosen_by_reliability():
     protocol = read_protocol(RetinotopyProtocol, None, experiment="retinotopy")
     linear = np.array([0.5, 0.1, 0.1, np.nan])
-    energy = np.array([0.9, 0.5, 0.3, 0.5])
+    energy = np.array([0.9, 0.5, 0.2, 0.5])
     assert list(choose_map(linear, energy, protocol)) == ["linear", "energy", "none", "energy"]
 
 
