@@ -53,8 +53,17 @@ def format_summary(summary) -> str:  # type: ignore[no-untyped-def]
 
     header = ["twin", "experiment", "cells", "check", "how", "N", "value", "95 %", "limit", ""]
     columns = [
-        "kind", "experiment", "cell_class", "check", "summary", "count", "value", "p95", "limit", "is_met",
-    ]  # fmt: skip
+        "kind",
+        "experiment",
+        "cell_class",
+        "check",
+        "summary",
+        "count",
+        "value",
+        "p95",
+        "limit",
+        "is_met",
+    ]
     rows = [
         (*row[:-1], "met" if row[-1] else "MISSED")
         for row in summary[columns].itertuples(index=False, name=None)
