@@ -20,7 +20,7 @@ EXAMPLES = 4
 
 
 def choose(retinotopy: Result, direction: Result) -> list[int]:
-    """Return neurons of reliable maps and sharp tuning, half of each kind of map if there are two."""
+    """Return neurons of reliable maps and sharp tuning, as many of each kind of map."""
     table = retinotopy.neurons.merge(direction.neurons, on="neuron", suffixes=("", "_tuning"))
     table = table[(table["status"] == "ok") & (table["status_tuning"] == "ok")]
     table["score"] = table["osi"] * table["fit_r2"] * table["r2"]

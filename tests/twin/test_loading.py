@@ -1,0 +1,85 @@
+"""From a name, a path or neither to a twin."""
+
+import functools
+import http.server
+import shutil
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import insilico
+from insilico import catalog
+from insilico.errors import CatalogError, CheckpointError
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *arguments):
+        pass
+
+
+@pytest.fixture
+def published_server(shared_data, tmp_path, monkeypatch):
+    """Serve the real weight files, and let the zoo's recipes point to this server."""
+    handler = functools.partial(Quiet, directory=shared_data / "sensorium2022")
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    models = tmp_path / "user" / "models"
+    for name in ("sensorium2022-cnn", "sensorium2022-ln"):
+        shutil.copytree(catalog.find("models", name), models / name)
+        recipe = models / name / "recipe.toml"
+        text = recipe.read_text()
+        (start,) = (line for line in text.splitlines() if line.startswith("url = "))
+        file = start.rsplit("/", 1)[1].rstrip('"')
+        url = f'url = "http://127.0.0.1:{server.server_port}/{file}"'
+        recipe.write_text(text.replace(start, url))
+    monkeypatch.setattr("platformdirs.user_config_path", lambda name: tmp_path / "user")
+    for proxy in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(proxy, raising=False)
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters"), [("sensorium2022-cnn", 576376), ("sensorium2022-ln", 564920)]
+)
+def test_published_model_loads_by_name_and_then_from_the_cache(
+    published_server, tmp_path, name, parameters
+):
+    from insilico.models.network import count_parameters
+
+    twin = insilico.load(name, cache=tmp_path / "cache")
+    assert twin.mice == ("26872-17-20",)
+    assert len(twin.neurons()) == 7776
+    assert count_parameters(twin._networks[0]) == parameters
+    published_server.shutdown()
+    again = insilico.load(name, cache=tmp_path / "cache")
+    images = np.random.default_rng(0).standard_normal((2, 36, 64)).astype(np.float32)
+    np.testing.assert_array_equal(again.respond(images).values, twin.respond(images).values)
+
+
+def test_simulated_twins_load_by_name_with_the_same_neurons():
+    image, movie = (insilico.load(f"simulated-v1-{kind}") for kind in ("image", "movie"))
+    assert (image.kind, movie.kind) == ("image", "movie")
+    assert image.ground_truth.equals(movie.ground_truth)
+
+
+def test_unknown_name_lists_the_models():
+    with pytest.raises(CatalogError, match="no model and no folder 'sensorium'; the models are"):
+        insilico.load("sensorium")
+
+
+def test_missing_and_foreign_folders_are_refused(tmp_path):
+    with pytest.raises(CheckpointError, match="nowhere"):
+        insilico.load(tmp_path / "nowhere")
+    with pytest.raises(CheckpointError, match=r"model\.toml"):
+        insilico.load(tmp_path)
+
+
+def test_a_name_that_is_also_a_folder_is_not_guessed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("simulated-v1-image").mkdir()
+    with pytest.raises(CatalogError, match=r"write \./simulated-v1-image for the folder"):
+        insilico.load("simulated-v1-image")
