@@ -24,6 +24,7 @@ from insilico.experiments.reverse_correlation import (
     Maps,
     combine_components,
 )
+from insilico.fits.errors import errors_from_halves
 from insilico.fits.gaussian import fit_gaussians
 from insilico.models.network import Kind
 from insilico.screen import Screen
@@ -319,10 +320,9 @@ def fit_maps(
     protocol, screen = setting.protocol, setting.screen
     used = choose_map(linear.reliability, energy.reliability, protocol)
     fits = {
-        "linear": fit_gaussians(linear.values[used == "linear"], jobs=setting.jobs),
+        "linear": _fit(linear, used == "linear", setting.jobs),
         "energy": grid_fit_in_px(
-            fit_gaussians(energy.values[used == "energy"], jobs=setting.jobs),
-            protocol.bank(screen),
+            _fit(energy, used == "energy", setting.jobs), protocol.bank(screen)
         ),
     }
     columns = fits["linear"].columns
@@ -344,7 +344,7 @@ def fit_maps(
             "energy_reliability": energy.reliability,
             **_degrees(fit, screen),
             **fit,
-            "error_source": "fit",
+            "error_source": "halves",
         }
     )
 
@@ -397,6 +397,13 @@ def _combined(
         smoothing_px=smoothing_px,
         is_signed=signed,
     )
+
+
+def _fit(maps: Maps, chosen: np.ndarray[Any, Any], jobs: int) -> pd.DataFrame:
+    """Fit some maps; the errors are those of the noise that the two halves do not share."""
+    fit = fit_gaussians(maps.values[chosen], jobs=jobs)
+    errors = errors_from_halves(fit, maps.half_difference[chosen])
+    return pd.concat([fit.drop(columns=errors.columns), errors], axis=1)
 
 
 def grid_fit_in_px(fit: pd.DataFrame, bank: GaborBank) -> pd.DataFrame:

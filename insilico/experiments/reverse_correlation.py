@@ -238,11 +238,15 @@ class Maps:
         Correlation of the two halves' lightly smoothed maps, joined with the weights of one half
         and then of the other, and averaged: a map of noise has reliability 0 on average, however
         many components there were to choose from.
+    half_difference : float32 array, shape (neuron, y, x)
+        Half of the first half's map minus the second half's, both joined with ``weights``: noise
+        like that of ``values``, without the receptive field.
     """
 
     values: FloatArray
     weights: FloatArray
     reliability: FloatArray
+    half_difference: FloatArray
 
 
 def combine_components(
@@ -290,7 +294,8 @@ def combine_components(
 
     weights = weigh(components)
     reliability = np.mean([agreement(weigh(half)) for half in halves], axis=0)
-    return Maps(join(components, weights), weights, reliability)
+    first, second = (join(half, weights) for half in halves)
+    return Maps(join(components, weights), weights, reliability, (first - second) / 2)
 
 
 def component_weights(
