@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -159,6 +160,7 @@ class Result:
             raise RunFolderError(
                 f"{folder} exists and holds no result, so it is not replaced; choose another folder"
             )
+        _require_space(folder, self)
         try:
             with atomic_folder(folder) as draft:
                 for name, table in self.tables.items():
@@ -239,3 +241,21 @@ def _is_foreign(folder: Path) -> bool:
     if not folder.is_dir():
         return folder.exists()
     return any(folder.iterdir()) and not (folder / "provenance.json").exists()
+
+
+def _require_space(folder: Path, result: Result) -> None:
+    """Refuse a disk that is about to be full: the HDF5 library does not survive one.
+
+    Raises
+    ------
+    RunFolderError
+        If the arrays and tables, as they are in memory, do not fit.
+    """
+    place = next(parent for parent in folder.absolute().parents if parent.exists())
+    tables = sum(int(table.memory_usage(deep=True).sum()) for table in result.tables.values())
+    needed, free = result.arrays.nbytes + tables, shutil.disk_usage(place).free
+    if needed > free:
+        raise RunFolderError(
+            f"the {result.experiment} result needs about {needed / 1e6:.1f} MB and the disk of "
+            f"{folder} has {free / 1e6:.1f} MB free; free space or choose another folder"
+        )

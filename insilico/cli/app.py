@@ -33,9 +33,11 @@ def main() -> None:
     logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
     logging.getLogger("insilico").setLevel(logging.INFO)
     try:
-        app()
+        app(exit_on_error=False, print_error=False)
     except InsilicoError as error:
         _stop(str(error))
+    except cyclopts.CycloptsError as error:
+        _stop(f"{' '.join(str(error).split())} 'insilico --help' lists what there is")
     except KeyboardInterrupt:
         _stop("stopped; what is finished is kept, and the same command continues from it")
     except BrokenPipeError:

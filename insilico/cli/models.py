@@ -95,4 +95,4 @@ def import_model(
             f"{count_parameters(checkpoint.network):,} trainable parameters -> {out}"
         )
         for what, source_text in mouse.statistics.sources.items():
-            print(f"  {what} statistics: {source_text}")
+            print(f"  {what}: {source_text}")

@@ -136,4 +136,4 @@ def _tell_assumptions(twin: Any, mouse: str | None) -> None:
     statistics = twin.mouse(mouse).statistics
     for what, source in statistics.sources.items():
         if source.startswith("assumed"):
-            print(f"{what} statistics are {source}", file=sys.stderr)
+            print(f"{what}: {source}", file=sys.stderr)

@@ -37,17 +37,15 @@ def save_figures(result: Result, folder: Path) -> None:
 
 def summary(result: Result) -> str:
     """Return how many neurons got which status, and medians of what was measured."""
+    from insilico.experiments import find_experiment
+
     neurons = result.neurons
     counts = neurons["status"].value_counts()
     status = ", ".join(f"{name} {count:,}" for name, count in counts.items())
     good = neurons[neurons["status"] == "ok"]
-    columns = {
-        "retinotopy": ["x_deg", "y_deg", "sigma_major_deg", "sigma_minor_deg"],
-        "direction": ["osi", "dsi", "half_width_deg", "f1_f0"],
-    }[result.experiment]
     rows = [
         (name, *(float(good[name].quantile(q)) for q in (0.25, 0.5, 0.75)))
-        for name in columns
+        for name in find_experiment(result.experiment).summary_columns
         if good[name].notna().any()
     ]
     table = format_table(["of status ok", "quarter", "median", "three quarters"], rows)

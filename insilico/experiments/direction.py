@@ -1,6 +1,6 @@
 """Direction and orientation tuning: what does a neuron prefer, and how sharply.
 
-Movie models see drifting gratings; the response is the mean over a window of whole cycles. Image
+Movie models see drifting gratings; the response is the mean over a window. Image
 models see still gratings at several phases; the response is the mean over phases, so there is an
 orientation but no direction, and the direction selectivity index is missing, not zero.
 """
@@ -19,7 +19,6 @@ from insilico.errors import ShapeError
 from insilico.experiments.experiment import Accumulator, Block, Experiment, Given, Setting
 from insilico.experiments.protocols import Protocol, require
 from insilico.fits.von_mises import fit_von_mises
-from insilico.models.network import Kind
 from insilico.screen import Screen
 from insilico.statistics.permutation import selectivity_permutation_test
 from insilico.statistics.selectivity import (
@@ -29,7 +28,7 @@ from insilico.statistics.selectivity import (
     preferred_orientation_deg,
 )
 from insilico.stimuli.gratings import drifting_grating, static_grating
-from insilico.stimuli.stimuli import Stimuli
+from insilico.stimuli.stimuli import Kind, Stimuli
 
 FloatArray = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -37,10 +36,11 @@ FloatArray = np.ndarray[Any, np.dtype[np.float64]]
 STATUS = {
     "ok": "indices defined and the tuning curve fitted",
     "silent": "the summed response is not positive, or a response is negative: no index is defined",
-    "flat": "the tuning curve does not vary",
+    "flat": "the tuning curve does not vary; that of a neuron that never answers is one",
     "not_finite": "a response is NaN or infinite",
     "no_convergence": "the fit did not converge; the indices stand",
-    "at_bound": "the fit ran into a bound of its width; the indices stand",
+    "at_bound": "the peak is narrower than the angles can resolve; the indices stand",
+    "poor_fit": "the curve has another shape, such as two unequal peaks; the indices stand",
 }
 
 
@@ -64,6 +64,8 @@ class DirectionProtocol(Protocol):
         Gray before each grating, and how long it drifts.
     window_start_s, window_end_s : float
         Part of the drift that is averaged, from its onset; the end is exclusive.
+    minimum_fit_r2 : float
+        Share of a tuning curve's variance that the fit must explain to be called one.
     shuffle_count : int
         Shuffles of the permutation tests, where trials repeat.
     """
@@ -79,11 +81,16 @@ class DirectionProtocol(Protocol):
     stimulus_s: float
     window_start_s: float
     window_end_s: float
+    minimum_fit_r2: float
     shuffle_count: int
 
     def __post_init__(self) -> None:
-        require(self.direction_count >= 4, "show at least 4 directions")
-        require(self.orientation_count >= 3, "show at least 3 orientations")
+        super().__post_init__()
+        # A direction curve has five parameters, an orientation curve four.
+        require(self.direction_count >= 5, "direction_count must be 5 or more")
+        require(self.orientation_count >= 4, "orientation_count must be 4 or more")
+        require(0 <= self.contrast <= 1, "contrast lies in [0, 1]")
+        require(self.lead_s >= 0, "lead_s must be 0 or more")
         require(len(self.spatial_frequency_cpd) > 0, "name at least one spatial_frequency_cpd")
         require(len(self.temporal_frequency_hz) > 0, "name at least one temporal_frequency_hz")
         require(self.movie_phase_count >= 1, "movie_phase_count must be 1 or more")
@@ -129,10 +136,11 @@ class PatternResponses(Accumulator):
             [block.responses[row][:, columns] for row, columns in zip(trial, frames, strict=True)]
         ).astype(np.float64)
         self._mean.append(windows.mean(2))
-        turn = conditions["temporal_frequency_hz"].to_numpy()[:, None] / screen.frame_rate_hz
-        wave = np.exp(-2j * np.pi * turn * np.arange(stop - start))
+        turns = conditions["temporal_frequency_hz"].to_numpy() / screen.frame_rate_hz
         self._first_harmonic.append(
-            2 * np.abs(np.einsum("rnf,rf->rn", windows, wave)) / len(wave.T)
+            np.stack(
+                [_modulation(window, turn) for window, turn in zip(windows, turns, strict=True)]
+            )
         )
 
     def state(self) -> dict[str, np.ndarray[Any, Any]]:
@@ -178,6 +186,7 @@ class Direction(Experiment[DirectionProtocol]):
 
     name = "direction"
     protocol_type = DirectionProtocol
+    summary_columns = ("osi", "dsi", "half_width_deg", "f1_f0")
 
     def stimuli(
         self, protocol: DirectionProtocol, screen: Screen, kind: Kind, given: Given | None = None
@@ -233,14 +242,16 @@ class Direction(Experiment[DirectionProtocol]):
         else:
             modulation = _average(harmonics, conditions, axis, angle_deg)
             measured["f1_f0"] = _at_peak(modulation, curve)
-        error_source = "fit"
+        is_poor = measured["fit_r2"] < setting.protocol.minimum_fit_r2
+        measured["status"] = np.where(
+            (measured["status"] == "ok") & is_poor, "poor_fit", measured["status"]
+        )
         if setting.has_trial_noise:
-            error_source = "trials"
             measured |= _permutation_tests(responses, conditions, axis, setting.protocol)
         table = pd.concat(
             [
                 setting.neurons.reset_index(drop=True),
-                pd.DataFrame(measured).assign(error_source=error_source),
+                pd.DataFrame(measured).assign(error_source="fit"),
             ],
             axis=1,
         )
@@ -360,6 +371,21 @@ def _status(osi: FloatArray, fit: pd.DataFrame) -> np.ndarray[Any, Any]:
     return status.astype(str)
 
 
+def _modulation(window: FloatArray, cycles_per_frame: float) -> FloatArray:
+    """Return the amplitude of a sinusoid fitted together with the mean, for each neuron.
+
+    Fitting both keeps the mean out of the amplitude where the window is not whole cycles; a window
+    of less than one cycle cannot tell them apart.
+    """
+    frames = window.shape[1]
+    if cycles_per_frame * frames < 1 - 1e-9:
+        return np.full(len(window), np.nan)
+    angle = 2 * np.pi * cycles_per_frame * np.arange(frames)
+    design = np.stack([np.ones(frames), np.cos(angle), np.sin(angle)], axis=1)
+    mean_cosine_sine = window @ np.linalg.pinv(design).T
+    return np.hypot(mean_cosine_sine[:, 1], mean_cosine_sine[:, 2])
+
+
 def _average(
     values: FloatArray, conditions: pd.DataFrame, axis: str, angle_deg: FloatArray
 ) -> FloatArray:
@@ -409,16 +435,22 @@ def _permutation_tests(
     responses: FloatArray, conditions: pd.DataFrame, axis: str, protocol: DirectionProtocol
 ) -> dict[str, FloatArray]:
     """Return p-values of both indices over repeated trials."""
+    angle_deg = conditions[axis].to_numpy()
+    if np.unique(angle_deg, return_counts=True)[1].min() < 2:
+        return {}  # Nothing repeats: there is no noise to test against.
     indices: list[Literal["orientation", "direction"]] = ["orientation"]
     if axis == "direction_deg":
         indices.append("direction")
+    parameters = _other_parameters(conditions, axis)
+    condition = conditions.groupby(parameters).ngroup().to_numpy() if parameters else None
     return {
         f"{index[0]}si_p": selectivity_permutation_test(
             responses,
-            conditions[axis].to_numpy(),
+            angle_deg,
             index=index,
             shuffle_count=protocol.shuffle_count,
             seed=protocol.seed,
+            condition=condition,
         ).p_value
         for index in indices
     }
@@ -433,17 +465,20 @@ def _arrays(
 ) -> xr.Dataset:
     """Return the tuning curves, and the spread over presentations with its honest name."""
     angle_deg = np.unique(conditions[axis])
-    groups = pd.DataFrame(responses).groupby(conditions[axis].to_numpy())
-    spread = groups.std().reindex(angle_deg).to_numpy().T
+    keys = [axis, *_other_parameters(conditions, axis)]
+    cells = pd.DataFrame(responses).groupby([conditions[key].to_numpy() for key in keys])
+    by_angle = cells.var().groupby(level=0)
     if setting.has_trial_noise:
-        count = groups.size().reindex(angle_deg).to_numpy()
-        name, values = "tuning_curve_sem", spread / np.sqrt(count)
+        # The curve is a mean of cell means, so its variance is that of a mean of means.
+        variance = cells.var().div(cells.size(), axis=0)
+        error = variance.groupby(level=0).sum(min_count=1).pow(0.5)
+        name, values = "tuning_curve_sem", error.div(by_angle.size(), axis=0)
     else:
-        name, values = "spread_over_phases", spread
+        name, values = "spread_over_phases", by_angle.mean().pow(0.5)
     return xr.Dataset(
         {
             "tuning_curve": (("neuron", axis), curve),
-            name: (("neuron", axis), values),
+            name: (("neuron", axis), values.reindex(angle_deg).to_numpy().T),
         },
         coords={"neuron": setting.neurons["neuron"].to_numpy(), axis: angle_deg},
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from importlib import import_module
@@ -15,10 +16,9 @@ import xarray as xr
 
 from insilico.errors import CatalogError, ShapeError
 from insilico.experiments.protocols import Protocol
-from insilico.models.network import Kind
 from insilico.results import Responses, Result
 from insilico.screen import Screen
-from insilico.stimuli.stimuli import Stimuli
+from insilico.stimuli.stimuli import Kind, Stimuli
 
 P = TypeVar("P", bound=Protocol)
 
@@ -27,6 +27,9 @@ EXPERIMENTS = {
     "retinotopy": "insilico.experiments.retinotopy:Retinotopy",
     "direction": "insilico.experiments.direction:Direction",
 }
+
+#: Trials at a time that an analysis of existing responses takes in; even, so that halves balance.
+ANALYZED_TRIALS = 200
 
 #: Earlier results that an experiment builds on, by name.
 Given = Mapping[str, Result]
@@ -57,7 +60,7 @@ class Block:
     conditions : DataFrame
         Their rows of the conditions table.
     frames : callable
-        Gives their frames as ``Stimuli.render`` draws them, or ``None`` where nobody has them.
+        Gives their frames as ``Stimuli.render`` draws them.
     responses : float array, shape (trial, neuron[, frame])
         What the neurons answered.
     first_frame : int
@@ -142,11 +145,14 @@ class Experiment(ABC, Generic[P]):
         Its protocol class.
     kinds : tuple of str
         Which twins can answer it.
+    summary_columns : tuple of str
+        What the command line summarizes over neurons.
     """
 
     name: str
     protocol_type: type[P]
     kinds: tuple[Kind, ...] = ("image", "movie")
+    summary_columns: tuple[str, ...]
 
     @abstractmethod
     def stimuli(
@@ -217,16 +223,18 @@ class Experiment(ABC, Generic[P]):
             jobs=jobs,
         )
         stimuli = self.stimuli(protocol, screen, kind, given)
-        if responses.conditions is not None:
-            stimuli = dataclasses.replace(stimuli, conditions=responses.conditions)
+        conditions = stimuli.conditions if responses.conditions is None else responses.conditions
         accumulator = self.accumulator(setting)
-        for trials in stimuli.blocks():
+        trial_count = len(responses.values)
+        for start in range(0, trial_count, ANALYZED_TRIALS):
+            trials = range(start, min(start + ANALYZED_TRIALS, trial_count))
             accumulator.add(
                 make_block(
-                    stimuli,
+                    conditions,
                     trials,
                     responses.values[trials.start : trials.stop],
                     first_frame=responses.first_frame,
+                    frames=functools.partial(stimuli.render, trials),
                 )
             )
         tables, arrays = self.conclude(accumulator, setting)
@@ -235,23 +243,16 @@ class Experiment(ABC, Generic[P]):
 
 
 def make_block(
-    stimuli: Stimuli,
+    conditions: pd.DataFrame,
     trials: range,
     responses: np.ndarray[Any, Any],
     *,
     first_frame: int,
-    frames: np.ndarray[Any, Any] | None = None,
+    frames: Callable[[], np.ndarray[Any, Any]],
 ) -> Block:
-    """Put the responses to some trials together with what was shown; draws it only if asked."""
-    trial = stimuli.conditions["trial"]
-    first, last = np.searchsorted(trial, [trials.start, trials.stop])
-    return Block(
-        trials,
-        stimuli.conditions.iloc[first:last],
-        (lambda: stimuli.render(trials)) if frames is None else (lambda: frames),
-        responses,
-        first_frame,
-    )
+    """Put the responses to some trials together with the conditions they were shown in."""
+    first, last = np.searchsorted(conditions["trial"], [trials.start, trials.stop])
+    return Block(trials, conditions.iloc[first:last], frames, responses, first_frame)
 
 
 def result_folder(run: Path, experiment: str) -> Path:

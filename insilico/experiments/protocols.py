@@ -32,6 +32,9 @@ class Protocol:
     source: str
     seed: int
 
+    def __post_init__(self) -> None:
+        require(self.seed >= 0, "seed must be 0 or more")
+
     def to_dict(self) -> dict[str, Any]:
         """Return all values as plain types; what is None is left out, as TOML has no null."""
         values = dataclasses.asdict(self)
@@ -198,7 +201,14 @@ def _convert(key: str, value: Any, hint: Any) -> Any:
         if origin is tuple and isinstance(value, list | tuple):
             element = typing.get_args(choice)[0]
             return tuple(_convert(key, item, element) for item in value)
-    wanted = " or ".join(
-        str(getattr(choice, "__name__", choice)) for choice in choices if choice is not type(None)
-    )
+    wanted = " or ".join(_describe(choice) for choice in choices if choice is not type(None))
     raise ProtocolError(f"the protocol's {key} is {value!r}; give {wanted}")
+
+
+def _describe(hint: Any) -> str:
+    """Return what a field takes, as a user would say it."""
+    if typing.get_origin(hint) is typing.Literal:
+        return "one of " + ", ".join(map(str, typing.get_args(hint)))
+    if typing.get_origin(hint) is tuple:
+        return "a list such as [0.04, 0.08]"
+    return {int: "a whole number", float: "a number", str: "text"}[hint]

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from insilico.errors import ShapeError
 from insilico.experiments.experiment import Accumulator, Block, Experiment, Given, Setting
 from insilico.experiments.protocols import Protocol, require
 from insilico.experiments.reverse_correlation import (
@@ -26,10 +27,9 @@ from insilico.experiments.reverse_correlation import (
 )
 from insilico.fits.errors import errors_from_halves
 from insilico.fits.gaussian import fit_gaussians
-from insilico.models.network import Kind
 from insilico.screen import Screen
 from insilico.stimuli.noise import Levels, white_noise
-from insilico.stimuli.stimuli import Stimuli
+from insilico.stimuli.stimuli import Kind, Stimuli
 
 #: Tells the noise of this experiment from other noise of the same seed.
 NOISE_STREAM = 7
@@ -42,6 +42,7 @@ CHUNK_NEURONS = 500
 STATUS = {
     "ok": "fitted, on the screen, with standard errors",
     "silent": "the response never varied",
+    "not_finite": "a response is NaN or infinite",
     "unreliable": "neither map comes back in the other half of the trials",
     "no_convergence": "the fit did not converge",
     "no_errors": "the fit gave no standard errors",
@@ -94,6 +95,7 @@ class RetinotopyProtocol(Protocol):
     reliability_goal: float | None = None
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         require(self.image_count >= 4 and self.frame_count >= 4, "show at least 4 images or frames")
         require(self.lag_s > 0, "lag_s must be above 0")
         require(self.noise_s > 2 * self.lag_s, "noise_s must be more than twice lag_s")
@@ -101,7 +103,11 @@ class RetinotopyProtocol(Protocol):
         require(len(self.bank_frequency_cpd) > 0, "name at least one bank_frequency_cpd")
         require(min(self.bank_frequency_cpd) > 0, "bank_frequency_cpd must be above 0")
         require(self.bank_orientation_count >= 2, "bank_orientation_count must be 2 or more")
-        require(self.bank_stride_px >= 1, "bank_stride_px must be 1 or more")
+        require(1 <= self.bank_stride_px <= 8, "bank_stride_px lies in [1, 8]")
+        require(self.bank_sigma_cycles > 0, "bank_sigma_cycles must be above 0")
+        require(self.smoothing_px >= 0, "smoothing_px must be 0 or more")
+        if self.reliability_goal is not None:
+            require(0 < self.reliability_goal < 1, "reliability_goal lies in (0, 1)")
         for minimum in (self.minimum_linear_reliability, self.minimum_energy_reliability):
             require(0 <= minimum < 1, "a minimum reliability lies in [0, 1)")
 
@@ -132,6 +138,7 @@ class NoiseSums(Accumulator):
         self._setting = setting
         self._lead = 0 if setting.kind == "image" else screen.frames(protocol.lead_s)
         lags = protocol.lag_count(screen, setting.kind)
+        self._window = self._lead + lags - 1, self._lead + screen.frames(protocol.noise_s)
         bank = protocol.bank(screen)
         pixels = screen.width_px * screen.height_px
         energies = bank.filter_count * bank.grid_shape[0] * bank.grid_shape[1]
@@ -145,9 +152,10 @@ class NoiseSums(Accumulator):
     def add(self, block: Block) -> None:
         """Add trials; even and odd ones are the two halves."""
         noise = block.frames()
-        responses = block.responses
         if self._setting.kind == "image":
-            noise, responses = noise[:, None], responses[:, :, None]
+            noise, responses = noise[:, None], block.responses[:, :, None]
+        else:
+            responses = self._with_whole_history(block)
         mean, spread = noise_moments(self._setting.protocol.noise_levels)
         pixels = (
             noise[:, self._lead :].reshape(*noise.shape[:1], -1, self._pixels) - mean
@@ -165,6 +173,17 @@ class NoiseSums(Accumulator):
             if len(pixels[rows]):
                 self.linear.add(half, pixels[rows], responses[rows])
                 self.energy.add(half, energy[rows], responses[rows])
+
+    def _with_whole_history(self, block: Block) -> np.ndarray[Any, Any]:
+        """Return the responses to the frames that have noise at every lag."""
+        start, stop = self._window
+        first, count = block.first_frame, block.responses.shape[2]
+        if first > start or first + count < stop:
+            raise ShapeError(
+                f"responses to frames {first} to {first + count} were given; retinotopy needs "
+                f"frames {start} to {stop} of each trial, the end exclusive"
+            )
+        return block.responses[:, :, start - first : stop - first]
 
     def state(self) -> dict[str, np.ndarray[Any, Any]]:
         """Return both sums, and the constant that was taken off the responses."""
@@ -229,6 +248,7 @@ class Retinotopy(Experiment[RetinotopyProtocol]):
 
     name = "retinotopy"
     protocol_type = RetinotopyProtocol
+    summary_columns = ("x_deg", "y_deg", "sigma_major_deg", "sigma_minor_deg")
 
     def stimuli(
         self, protocol: RetinotopyProtocol, screen: Screen, kind: Kind, given: Given | None = None
@@ -249,7 +269,8 @@ class Retinotopy(Experiment[RetinotopyProtocol]):
             return Stimuli(kind, screen, pd.DataFrame({"trial": trials, "onset_frame": 0}), draw)
         noise, lead = screen.frames(protocol.noise_s), screen.frames(protocol.lead_s)
         usable = noise - protocol.lag_count(screen, kind) + 1
-        trials = np.arange(-(-protocol.frame_count // usable))
+        # Half of the trials are compared with the other half: an even number, at least two.
+        trials = np.arange(2 * -(-protocol.frame_count // (2 * usable)))
         conditions = pd.DataFrame({"trial": trials, "onset_frame": lead})
         return Stimuli(
             kind, screen, conditions, draw, pattern_frames=noise, trial_frames=lead + noise
@@ -281,12 +302,12 @@ class Retinotopy(Experiment[RetinotopyProtocol]):
             rows = np.arange(start, min(start + CHUNK_NEURONS, count))
             linear, energy = accumulator.maps(rows)
             maps.append((linear, energy))
-            varied = accumulator.linear.response_spread()[rows] > 0
+            spread = accumulator.linear.response_spread()[rows]
             tables.append(
                 setting.keep(
                     f"fits-{start:06d}",
-                    lambda linear=linear, energy=energy, varied=varied: fit_maps(  # type: ignore[misc]
-                        linear, energy, varied, setting
+                    lambda linear=linear, energy=energy, spread=spread: fit_maps(  # type: ignore[misc]
+                        linear, energy, spread, setting
                     ),
                 )
             )
@@ -297,7 +318,7 @@ class Retinotopy(Experiment[RetinotopyProtocol]):
 
 
 def fit_maps(
-    linear: Maps, energy: Maps, varied: np.ndarray[Any, Any], setting: Setting[RetinotopyProtocol]
+    linear: Maps, energy: Maps, spread: np.ndarray[Any, Any], setting: Setting[RetinotopyProtocol]
 ) -> pd.DataFrame:
     """Choose each neuron's map, fit it and say how that went.
 
@@ -305,8 +326,8 @@ def fit_maps(
     ----------
     linear, energy : Maps
         Of the same neurons.
-    varied : bool array, shape (neuron,)
-        Whether the neuron's response varied at all.
+    spread : float array, shape (neuron,)
+        Standard deviation of the neuron's response; 0 if it never varied.
     setting : Setting
         Protocol, screen and number of processes.
 
@@ -318,6 +339,7 @@ def fit_maps(
         ``offset``, ``r2``, ``error_source``.
     """
     protocol, screen = setting.protocol, setting.screen
+    varied, finite = spread > 0, np.isfinite(spread)
     used = choose_map(linear.reliability, energy.reliability, protocol)
     fits = {
         "linear": _fit(linear, used == "linear", setting.jobs),
@@ -335,6 +357,7 @@ def fit_maps(
     status[(status == "ok") & ~on_screen] = "off_screen"
     status[used == "none"] = "unreliable"
     status[~varied] = "silent"
+    status[~finite] = "not_finite"
     return pd.DataFrame(
         {
             "status": status.astype(str),

@@ -319,7 +319,7 @@ def component_weights(
 
 
 def smooth(maps: FloatArray, sigma_px: float) -> FloatArray:
-    """Blur maps of shape (map, y, x) with a Gaussian; the screen's edge is mirrored."""
+    """Blur maps of shape (map, y, x) with a Gaussian; the edge goes on beyond the screen."""
     if sigma_px == 0:
         return maps
     return np.asarray(ndimage.gaussian_filter(maps, (0, sigma_px, sigma_px), mode="nearest"))

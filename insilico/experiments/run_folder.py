@@ -181,6 +181,8 @@ class RunFolder:
         entry = self._record["experiments"].get(experiment)
         if entry is None:
             return None
+        if not self._is_started(experiment, entry):
+            return None
         self._check(experiment, entry, protocol)
         return Result.load(self.path / experiment) if entry["state"] == "finished" else None
 
@@ -193,7 +195,7 @@ class RunFolder:
             If the folder holds the experiment with another protocol.
         """
         entry = self._record["experiments"].get(experiment)
-        if entry is not None:
+        if entry is not None and self._is_started(experiment, entry):
             self._check(experiment, entry, protocol)
         self._record["experiments"][experiment] = {
             "state": "running",
@@ -218,6 +220,12 @@ class RunFolder:
         parts = self.path / PARTS
         if parts.exists() and not any(parts.iterdir()):
             parts.rmdir()
+
+    def _is_started(self, experiment: str, entry: Mapping[str, Any]) -> bool:
+        """Whether anything was kept of an experiment: a result, or a part of one."""
+        if entry["state"] == "finished":
+            return (self.path / experiment).exists()
+        return (self.path / PARTS / experiment).exists()
 
     def _check(
         self, experiment: str, entry: Mapping[str, Any], protocol: Mapping[str, Any]

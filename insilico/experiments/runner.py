@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import logging
 import os
+import signal
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
+import xarray as xr
 
 import insilico
-from insilico.errors import ProtocolError
+from insilico.errors import ProtocolError, StimulusError
 from insilico.experiments.experiment import (
     Accumulator,
     Experiment,
@@ -97,6 +102,13 @@ def run(
     ['ok', 'ok', 'ok', 'ok']
     """
     question = find_experiment(experiment)
+    if twin.kind not in question.kinds:
+        raise StimulusError(
+            f"{experiment} needs {' or '.join(question.kinds)}s, and {twin.name} is a model of "
+            f"{twin.kind}s; choose another model or experiment"
+        )
+    if jobs is not None and jobs < 1:
+        raise ProtocolError(f"jobs is {jobs}; give 1 or more processes")
     values = _protocol(question, protocol, overrides)
     screen = twin.screen(mouse)
     prepared = twin.prepare(
@@ -107,12 +119,13 @@ def run(
         window=question.window(values, screen, twin.kind),
     )
     identity = describe(twin, prepared)
+    stimuli = question.stimuli(values, screen, twin.kind, given)
+    # Whatever cannot be drawn is refused before anything is written.
+    stimuli.render(range(1))
     folder = None if out is None else RunFolder.open(out, identity, command=command)
-    if folder is not None:
-        finished = folder.finished(experiment, values.to_dict())
-        if finished is not None:
-            logger.info("%s is finished already: %s", experiment, folder.path / experiment)
-            return finished
+    if folder is not None and (finished := folder.finished(experiment, values.to_dict())):
+        logger.info("%s is finished already: %s", experiment, folder.path / experiment)
+        return finished
     parts = Parts(None) if folder is None else folder.parts(experiment, values.to_dict())
     setting = Setting(
         values,
@@ -124,17 +137,9 @@ def run(
         keep=parts.keep,
     )
     started = time.monotonic()
-    stimuli = question.stimuli(values, screen, twin.kind, given)
     accumulator = question.accumulator(setting)
     measured = _measure(stimuli, prepared, accumulator, parts, label=experiment, shown=progress)
-    with progress_bar(f"{experiment}: analysis", len(setting.neurons), shown=progress) as advance:
-        try:
-            tables, arrays = question.conclude(
-                accumulator, dataclasses.replace(setting, on_done=advance)
-            )
-        except KeyboardInterrupt:
-            parts.save_state(accumulator.state(), measured.trial_count, measured.is_finished)
-            raise
+    tables, arrays = _conclude(question, accumulator, setting, measured, parts, shown=progress)
     provenance = {
         **identity,
         "package": f"insilico {insilico.__version__}",
@@ -143,9 +148,7 @@ def run(
         "seed": values.seed,
         "stimulus_id": measured.stimulus_id,
         "trials": measured.trial_count,
-        "given": {
-            name: result.provenance.get("fingerprint") for name, result in setting.given.items()
-        },
+        "given": sorted(setting.given),
         "command": command,
         "seconds": round(time.monotonic() - started, 2),
     }
@@ -161,7 +164,7 @@ def describe(twin: Twin, prepared: PreparedTwin) -> dict[str, Any]:
     state = [prepared.behavior, prepared.pupil_center]
     return {
         "model": twin.name,
-        "weights": twin.provenance,
+        "weights": {**twin.provenance, "state_sha256": twin.state_sha256},
         "mouse": prepared.mouse.name,
         "neuron_count": len(prepared.neurons),
         "neurons_sha256": hashlib.sha256(prepared.neurons.tobytes()).hexdigest(),
@@ -172,8 +175,8 @@ def describe(twin: Twin, prepared: PreparedTwin) -> dict[str, Any]:
         if prepared.response_units.std is None
         else hashlib.sha256(prepared.response_units.std.tobytes()).hexdigest(),
         "stimulus_statistics": {
-            "mean": prepared.stimulus_units.mean,
-            "std": prepared.stimulus_units.std,
+            "mean": float(prepared.stimulus_units.mean),
+            "std": float(prepared.stimulus_units.std),
             "source": statistics.sources.get("stimulus", "given"),
         },
         "precision": prepared.precision,
@@ -216,7 +219,7 @@ def _measure(
 ) -> _Measured:
     """Show the stimuli block by block, from where an earlier run stopped."""
     saved = parts.load_state()
-    done, is_finished = 0, False
+    done, is_finished, is_adding = 0, False, False
     if saved is not None:
         state, done, is_finished = saved
         accumulator.restore(state)
@@ -232,20 +235,64 @@ def _measure(
                 frames = stimuli.render(trials)
                 responses = prepared.respond(frames, first_trial=trials.start, on_batch=advance)
                 first_frame = prepared.first_frame(stimuli.trial_frames)
-                accumulator.add(
-                    make_block(stimuli, trials, responses, first_frame=first_frame, frames=frames)
+                block = make_block(
+                    stimuli.conditions,
+                    trials,
+                    responses,
+                    first_frame=first_frame,
+                    frames=lambda frames=frames: frames,  # type: ignore[misc]
                 )
-                digest.update(np.ascontiguousarray(frames).tobytes())
-                done = trials.stop
+                with _finishing_first():
+                    is_adding = True
+                    accumulator.add(block)
+                    digest.update(np.ascontiguousarray(frames).tobytes())
+                    done, is_adding = trials.stop, False
                 is_finished = done == len(stimuli) or accumulator.is_enough()
                 if time.monotonic() - last_save > SAVE_EVERY_S:
                     parts.save_state(accumulator.state(), done, is_finished)
                     last_save = time.monotonic()
         except KeyboardInterrupt:
-            parts.save_state(accumulator.state(), done, is_finished)
+            # A block that was half added is worth nothing: the last saved state stands.
+            if not is_adding:
+                parts.save_state(accumulator.state(), done, is_finished)
             raise
     stimulus_id = digest.hexdigest() if resumed_at == 0 else _identify(stimuli, done)
     return _Measured(done, stimulus_id, is_finished)
+
+
+def _conclude(
+    question: Experiment[Any],
+    accumulator: Accumulator,
+    setting: Setting[Any],
+    measured: _Measured,
+    parts: Parts,
+    *,
+    shown: bool,
+) -> tuple[dict[str, pd.DataFrame], xr.Dataset]:
+    """Turn what was accumulated into tables and arrays; a stop here loses no measurement."""
+    label = f"{question.name}: analysis"
+    with progress_bar(label, len(setting.neurons), shown=shown) as advance:
+        try:
+            return question.conclude(accumulator, dataclasses.replace(setting, on_done=advance))
+        except KeyboardInterrupt:
+            parts.save_state(accumulator.state(), measured.trial_count, measured.is_finished)
+            raise
+
+
+@contextlib.contextmanager
+def _finishing_first() -> Iterator[None]:
+    """Hold back Ctrl-C until the block is done, so that no trial is counted half or twice."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    held: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, frame: held.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if held:
+        raise KeyboardInterrupt
 
 
 def _identify(stimuli: Stimuli, trial_count: int) -> str:

@@ -52,6 +52,11 @@ class Statistics:
     sources: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        for name in ("stimulus_mean", "stimulus_std"):
+            if (value := getattr(self, name)) is not None:
+                if not np.isfinite(value):
+                    raise UnitsError(f"{name} is {value}; give a finite number of gray levels")
+                object.__setattr__(self, name, float(value))
         for name in ("stimulus_std", "response_std", "behavior_std", "pupil_std"):
             value = getattr(self, name)
             if value is not None and not np.all(np.asarray(value) > 0):

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-Kind = Literal["image", "movie"]
+from insilico.stimuli.stimuli import Kind
 
 #: A prepared network: standardized stimulus and behavior in, standardized responses out.
 Predict = Callable[[Tensor, Tensor | None], Tensor]

@@ -12,10 +12,11 @@ from torch import Tensor, nn
 
 from insilico.errors import MouseError, ShapeError, UnitsError
 from insilico.models.cores.stacked2d import Stacked2dCore
-from insilico.models.network import Kind, Network, Predict
+from insilico.models.network import Network, Predict
 from insilico.models.readouts.gaussian2d import FullGaussian2d, GaussType
 from insilico.models.registry import Example, register
 from insilico.models.shifters import MLPShifter
+from insilico.stimuli.stimuli import Kind
 
 #: Behavioral variables of the competition's recordings, in the order of their channels
 #: (sensorium, notebooks/dataset_tutorial/README.md).

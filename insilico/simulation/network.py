@@ -21,9 +21,10 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from insilico.models.network import Kind, Network, select_neurons
+from insilico.models.network import Network, select_neurons
 from insilico.screen import Screen
 from insilico.simulation.kernels import spatial_kernels, temporal_kernels
+from insilico.stimuli.stimuli import Kind
 
 
 class SimulatedV1Network(Network):

@@ -7,10 +7,10 @@ import pandas as pd
 import torch
 
 from insilico.models.mouse import Mouse, Statistics
-from insilico.models.network import Kind
 from insilico.screen import Screen
 from insilico.simulation.network import SimulatedV1Network
 from insilico.simulation.population import draw_population
+from insilico.stimuli.stimuli import Kind
 from insilico.twin.twin import Twin
 
 #: Gray levels to standardized units: 0 on the gray screen, and a spread near that of the recorded
@@ -31,8 +31,8 @@ class SimulatedV1(Twin):
         The Sensorium monitor when left out.
     seed : int
         The same seed gives the same neurons, as an image and as a movie twin.
-    device : str
-        Where it computes.
+    device, precision
+        As for :class:`insilico.Twin`.
 
     Examples
     --------
@@ -51,6 +51,7 @@ class SimulatedV1(Twin):
         screen: Screen | None = None,
         seed: int = 0,
         device: str | torch.device = "auto",
+        precision: str = "float32",
     ) -> None:
         screen = screen or Screen()
         population = draw_population(
@@ -75,6 +76,7 @@ class SimulatedV1(Twin):
                 "energy_count": energy_count,
             },
             device=device,
+            precision=precision,
         )
         self._population = population
 

@@ -41,6 +41,7 @@ def selectivity_permutation_test(
     index: Literal["orientation", "direction"] = "orientation",
     shuffle_count: int = 1000,
     seed: int,
+    condition: ArrayLike | None = None,
 ) -> SelectivityTest:
     """Test each neuron's selectivity against shuffled direction labels.
 
@@ -62,6 +63,10 @@ def selectivity_permutation_test(
         Number of shuffles; the smallest p-value is ``1 / (shuffle_count + 1)``.
     seed : int
         Of the shuffles; they do not depend on the number of neurons.
+    condition : int array, shape (trial,), optional
+        Other parameters of each trial, such as its spatial frequency, as a label. Trials are then
+        averaged within each direction and condition first, and labels are shuffled within
+        conditions, so that an unbalanced design is not taken for tuning.
 
     Returns
     -------
@@ -87,11 +92,12 @@ def selectivity_permutation_test(
     """
     trials, direction = np.asarray(responses, float), np.asarray(direction_deg, float)
     labels, distinct = _check(trials, direction, index, shuffle_count)
-    counts = np.bincount(labels)
+    group = np.zeros(len(labels), int) if condition is None else np.asarray(condition)
+    weight = _weights(labels, group)
     compute_index = (
         orientation_selectivity_index if index == "orientation" else direction_selectivity_index
     )
-    observed = compute_index(_mean_curves(trials, labels, counts), distinct)
+    observed = compute_index(_mean_curves(trials, labels, weight), distinct)
     # Neurons without an index take no part, so that their NaN cannot spread.
     usable = np.isfinite(observed)
     # Each trial's share of the mean-curve sums: real part, imaginary part, total.
@@ -99,7 +105,8 @@ def selectivity_permutation_test(
     shares = np.stack([np.cos(phase), np.sin(phase), np.ones(len(distinct))])[:, labels]
     reached = _count_reached(
         trials[:, usable],
-        shares / counts[labels],
+        shares * weight,
+        group,
         observed[usable],
         shuffle_count=shuffle_count,
         rng=np.random.default_rng(seed),
@@ -133,9 +140,20 @@ def _check(
     return labels, distinct
 
 
-def _mean_curves(trials: FloatArray, labels: IntArray, counts: IntArray) -> FloatArray:
+def _weights(labels: IntArray, group: IntArray) -> FloatArray:
+    """Return each trial's weight in the mean of its direction: conditions weigh alike."""
+    _, cell, size = np.unique(
+        np.stack([labels, group]), axis=1, return_inverse=True, return_counts=True
+    )
+    pairs = np.unique(np.stack([labels, group]), axis=1)
+    conditions = np.bincount(pairs[0].astype(int))
+    weight: FloatArray = 1 / (size[cell.ravel()] * conditions[labels])
+    return weight
+
+
+def _mean_curves(trials: FloatArray, labels: IntArray, weight: FloatArray) -> FloatArray:
     """Mean responses per direction, shape (neuron, direction)."""
-    membership = (labels == np.arange(len(counts))[:, None]) / counts[:, None]
+    membership = (labels == np.arange(labels.max() + 1)[:, None]) * weight
     with np.errstate(invalid="ignore"):
         curves: FloatArray = (membership @ trials).T
     return curves
@@ -144,6 +162,7 @@ def _mean_curves(trials: FloatArray, labels: IntArray, counts: IntArray) -> Floa
 def _count_reached(
     trials: FloatArray,
     shares: FloatArray,
+    group: IntArray,
     observed: FloatArray,
     *,
     shuffle_count: int,
@@ -155,9 +174,16 @@ def _count_reached(
     block = max(1, BLOCK_NUMBERS // max(1, 3 * max(neuron_count, trial_count)))
     for first in range(0, shuffle_count, block):
         size = min(block, shuffle_count - first)
-        orders = np.stack([rng.permutation(trial_count) for _ in range(size)])
+        orders = np.stack([_shuffle_within(group, rng) for _ in range(size)])
         real, imaginary, total = (share[orders] @ trials for share in shares)
         length = np.hypot(real, imaginary, out=real)
         threshold = observed * (1 - TIE_TOLERANCE) * total
         reached += ((length >= threshold) | (total <= 0)).sum(axis=0)
     return reached
+
+
+def _shuffle_within(group: IntArray, rng: np.random.Generator) -> IntArray:
+    """Return an order of the trials that mixes them within their groups only."""
+    order = np.empty(len(group), np.int64)
+    order[np.argsort(group, kind="stable")] = np.lexsort((rng.random(len(group)), group))
+    return order

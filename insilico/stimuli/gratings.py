@@ -68,6 +68,7 @@ def drifting_grating(
     in float32, which moves 8.4e-5 of the pixels by one level.
     """
     _check_grating(spatial_frequency_cpd, temporal_frequency_hz, contrast, frame_count)
+    _check_sampling(screen, spatial_frequency_cpd, temporal_frequency_hz)
     if not (np.all(np.isfinite(direction_deg)) and np.all(np.isfinite(phase_deg))):
         raise UnitsError("direction_deg or phase_deg holds NaN or infinity; give finite degrees")
     published_angle = np.radians((np.asarray(direction_deg, np.float64) + 180) % 360)
@@ -133,6 +134,24 @@ def static_grating(
         dtype=dtype,
     )
     return np.asarray(frames[..., 0, :, :])
+
+
+def _check_sampling(
+    screen: Screen, spatial_frequency_cpd: ArrayLike, temporal_frequency_hz: ArrayLike
+) -> None:
+    """Refuse cycles of less than two pixels or frames: they would be shown as others."""
+    finest = 0.5 / screen.degrees_per_px
+    if np.any(np.asarray(spatial_frequency_cpd, float) > finest):
+        raise UnitsError(
+            f"a spatial frequency of {np.max(spatial_frequency_cpd):g} cycles per degree was asked "
+            f"for; the pixels of this screen show at most {finest:.3g}"
+        )
+    fastest = screen.frame_rate_hz / 2
+    if np.any(np.asarray(temporal_frequency_hz, float) > fastest):
+        raise UnitsError(
+            f"a temporal frequency of {np.max(temporal_frequency_hz):g} Hz was asked for; at "
+            f"{screen.frame_rate_hz:g} frames per second at most {fastest:g} can be shown"
+        )
 
 
 def _check_grating(

@@ -14,6 +14,9 @@ import pandas as pd
 from insilico.errors import ShapeError
 from insilico.screen import Screen
 
+#: Whether a trial is one image or has frames.
+Kind = Literal["image", "movie"]
+
 #: Trials are drawn in blocks of about this many pixels: 1,000 images of 36 x 64, about 10 MB as
 #: float32. Larger blocks feed the matrix products of the analysis no faster.
 BLOCK_PIXELS = 1000 * 36 * 64
@@ -49,7 +52,7 @@ class Stimuli:
         If the trials are not numbered in order, or a pattern does not fit its trial.
     """
 
-    kind: Literal["image", "movie"]
+    kind: Kind
     screen: Screen
     conditions: pd.DataFrame
     draw: Callable[[pd.DataFrame], np.ndarray[Any, Any]]

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from insilico.errors import ShapeError, UnitsError
-from insilico.models.network import Kind, Network, select_neurons
+from insilico.models.network import Network, select_neurons
 from insilico.screen import Screen
+from insilico.stimuli.stimuli import Kind
 
 
 class ModuleNetwork(Network):

@@ -9,6 +9,7 @@ import torch
 from insilico import catalog
 from insilico.errors import CatalogError
 from insilico.models import checkpoint, zoo
+from insilico.stimuli.stimuli import Kind
 from insilico.twin.twin import Twin
 
 #: Names of the simulated twins, and what they are shown.
@@ -66,7 +67,8 @@ def load(
     if is_known and name in SIMULATED:
         from insilico.simulation import SimulatedV1
 
-        return SimulatedV1("image" if SIMULATED[name] == "image" else "movie", device=device)
+        kind: Kind = "image" if SIMULATED[name] == "image" else "movie"
+        return SimulatedV1(kind, device=device, precision=precision)
     if is_name and not is_known and not Path(name).exists():
         known = [*SIMULATED, *catalog.entries("models")]
         raise CatalogError(

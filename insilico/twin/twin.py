@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import hashlib
 import logging
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
@@ -14,11 +16,11 @@ from torch import Tensor, nn
 
 from insilico.errors import CheckpointError, StimulusError, UnitsError
 from insilico.models.mouse import Mouse, Statistics, neurons_table
-from insilico.models.network import Kind, Network
+from insilico.models.network import Network
 from insilico.progress import progress_bar
 from insilico.results import Responses
 from insilico.screen import Screen
-from insilico.stimuli.stimuli import Stimuli
+from insilico.stimuli.stimuli import Kind, Stimuli
 from insilico.twin.adapter import ModuleNetwork
 from insilico.twin.behavior import behavior_state, pupil_state
 from insilico.twin.prepared import PRECISIONS, PreparedTwin, check_screen, check_values
@@ -146,6 +148,17 @@ class Twin:
         """Number of networks: 1, or more for an ensemble."""
         return len(self._networks)
 
+    @functools.cached_property
+    def state_sha256(self) -> str:
+        """SHA-256 of every parameter and buffer of every member, and of their architecture."""
+        digest = hashlib.sha256()
+        for network in self._networks:
+            digest.update(repr(network).encode())
+            for name, tensor in network.state_dict().items():
+                digest.update(name.encode())
+                digest.update(tensor.detach().cpu().contiguous().view(-1).numpy().tobytes())
+        return digest.hexdigest()
+
     def mouse(self, name: str | None = None) -> Mouse:
         """Return what is known of one mouse; the name may be left out where there is one.
 
@@ -261,8 +274,8 @@ class Twin:
             Gaze. The mean when left out.
         input_units : {"gray", "standardized"}, optional
             Of arrays: of the stimulus, and of behavior and gaze, where "gray" goes with recorded
-            units. ``Stimuli`` stay in gray levels. Left out, it is gray levels where the statistics
-            were measured, else standardized, and a log message says so.
+            units. ``Stimuli`` and uint8 arrays are always gray levels. Left out, it is gray levels
+            where the statistics were measured, else standardized, and a logged warning says so.
         output_units : {"recorded", "standardized"}, optional
             Of the responses; recorded where the statistics allow when left out.
         members : bool
@@ -279,7 +292,6 @@ class Twin:
         MouseError, NeuronError, UnitsError, ShapeError, StimulusError
             If an argument does not fit the twin; each says what was expected.
         """
-        is_lazy = isinstance(stimuli, Stimuli)
         if isinstance(stimuli, Stimuli):
             check_screen(stimuli.screen, self.screen(mouse))
         else:
@@ -294,10 +306,10 @@ class Twin:
             input_units=input_units,
             output_units=output_units,
             members=members,
-            is_gray=is_lazy,
+            is_gray=isinstance(stimuli, Stimuli) or stimuli.dtype == np.uint8,
         )
         if input_units is None and prepared.stimulus_units.name == "standardized":
-            logger.info(
+            logger.warning(
                 "%s has no measured stimulus statistics: the stimulus is taken as standardized",
                 self.name,
             )
@@ -383,9 +395,22 @@ def ensemble(twins: Sequence[Twin], *, name: str | None = None) -> Twin:
 
 
 def choose_device(device: str | torch.device) -> torch.device:
-    """Return the device; "auto" is CUDA, else MPS, else the CPU."""
+    """Return the device; "auto" is CUDA, else MPS, else the CPU.
+
+    Raises
+    ------
+    UnitsError
+        If the name is unknown, or this computer has no such device.
+    """
     if device != "auto":
-        return torch.device(device)
+        try:
+            chosen = torch.device(device)
+            torch.empty(0, device=chosen)
+        except (RuntimeError, AssertionError, ValueError) as error:
+            raise UnitsError(
+                f"the device {str(device)!r} cannot be used here; give cpu, cuda, mps or auto"
+            ) from error
+        return chosen
     if torch.cuda.is_available():
         return torch.device("cuda")
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")

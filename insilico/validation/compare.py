@@ -14,9 +14,9 @@ from insilico.experiments.direction import DirectionProtocol
 from insilico.experiments.protocols import build_protocol
 from insilico.experiments.retinotopy import RetinotopyProtocol, grid_fit_in_px
 from insilico.fits.gaussian import fit_gaussians
-from insilico.models.network import Kind
 from insilico.results import Result
 from insilico.simulation import SimulatedV1
+from insilico.stimuli.stimuli import Kind
 from insilico.validation.truth import ideal_energy_maps, ideal_linear_maps
 
 FloatArray = np.ndarray[Any, np.dtype[np.float64]]
@@ -39,6 +39,9 @@ DENSE = {
 
 #: Preferences are compared where the planted index reaches this.
 SELECTIVE = 0.3
+
+#: Fewer neurons than this are not summarized.
+MINIMUM_COUNT = 3
 
 #: What the instrument must reach: quantity, how it is summarized, and its limit.
 LIMITS = {
@@ -283,14 +286,16 @@ def _row(
 ) -> dict[str, Any]:
     summary, relation, limit = LIMITS[check]
     values = values[..., np.isfinite(np.atleast_2d(values)).all(axis=0)]
-    p95 = np.nan
-    if summary == "correlation":
+    value = p95 = np.nan
+    if values.shape[-1] < MINIMUM_COUNT:
+        pass  # Too few to say: the value is missing, and no limit is missed.
+    elif summary == "correlation":
         value = float(np.corrcoef(values[0], values[1])[0, 1])
     elif summary == "median":
         value, p95 = float(np.median(values)), float(np.percentile(values, 95))
     else:
         value = float(np.mean(values))
-    is_met = value <= limit if relation == "<=" else value >= limit
+    is_met = not (value > limit if relation == "<=" else value < limit)
     return {
         "kind": kind,
         "cell_class": cell_class,

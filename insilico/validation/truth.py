@@ -14,9 +14,9 @@ import pandas as pd
 
 from insilico.experiments.retinotopy import RetinotopyProtocol
 from insilico.experiments.reverse_correlation import GaborBank, component_weights
-from insilico.models.network import Kind
 from insilico.screen import Screen
 from insilico.simulation.kernels import spatial_kernels, temporal_kernels
+from insilico.stimuli.stimuli import Kind
 
 FloatArray = np.ndarray[Any, np.dtype[np.floating[Any]]]
 

@@ -86,6 +86,16 @@ def test_output_folder_with_other_files(refused, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
 
+def test_device_that_is_not_there(refused, tmp_path):
+    arguments = ["run", "direction", "--model", "simulated-v1-image", "--out", tmp_path / "run"]
+    assert "the device 'gpu' cannot be used" in refused(*arguments, "--device", "gpu")
+    assert not (tmp_path / "run").exists()
+
+
+def test_option_that_does_not_exist(refused):
+    assert "--nope" in refused("run", "direction", "--nope", "1")
+
+
 def test_unknown_experiment(refused, tmp_path):
     arguments = ["run", "retina", "--model", "simulated-v1-image", "--out", tmp_path / "run"]
     assert "no experiment 'retina'" in refused(*arguments)

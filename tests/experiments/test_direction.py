@@ -8,7 +8,7 @@ import pytest
 
 import insilico
 from insilico.experiments import find_experiment, read_protocol
-from insilico.experiments.direction import STATUS, measure_direction_tuning
+from insilico.experiments.direction import STATUS, _modulation, measure_direction_tuning
 from insilico.results import Responses
 from insilico.screen import Screen
 from insilico.validation import compare_direction, summarize
@@ -89,7 +89,6 @@ def test_recorded_repeats_get_p_values_and_standard_errors():
         recorded(lambda d: 5 + 4 * np.cos(np.radians(d))[:, None], repeats=6, noise=0.5)
     )
     assert tuned.neurons["dsi_p"].item() == pytest.approx(1 / 1001)
-    assert tuned.neurons["error_source"].item() == "trials"
     sem = tuned.arrays["tuning_curve_sem"].to_numpy()
     np.testing.assert_allclose(sem.mean(), 0.5 / np.sqrt(6), rtol=0.3)
 
@@ -102,6 +101,64 @@ def test_recorded_noise_alone_is_rarely_selective():
         for seed in range(40)
     ]
     assert np.mean(np.array(p) <= 0.05) <= 0.15
+
+
+def test_a_constant_response_has_no_modulation_in_any_window():
+    for cycles_per_frame in (1.47 / 25, 3.67 / 25, 2 / 30):
+        modulation = _modulation(np.full((1, 25), 5.0), cycles_per_frame)
+        assert modulation == pytest.approx(0, abs=1e-9)
+    assert np.isnan(_modulation(np.full((1, 25), 5.0), 0.5 / 25)).all()
+
+
+def test_modulation_of_a_sinusoid_is_its_amplitude_in_any_window():
+    time = np.arange(25)
+    trace = 5 + 3 * np.cos(2 * np.pi * 0.06 * time + 1)
+    assert _modulation(trace[None], 0.06) == pytest.approx(3)
+
+
+def unbalanced(seed):
+    """An untuned neuron that likes one frequency, shown more often in some directions."""
+    random = np.random.default_rng(seed)
+    rows = []
+    for direction in np.arange(16) * 22.5:
+        often = 8 if direction < 180 else 2
+        rows += [(direction, 0.02)] * often + [(direction, 0.04)] * (10 - often)
+    direction_deg, frequency = np.array(rows).T
+    values = 5 + 5 * (frequency == 0.04) + random.standard_normal(len(rows))
+    conditions = pd.DataFrame(
+        {
+            "trial": np.arange(len(rows)),
+            "onset_frame": 0,
+            "direction_deg": direction_deg,
+            "spatial_frequency_cpd": frequency,
+            "temporal_frequency_hz": 2.0,
+        }
+    )
+    neurons = pd.DataFrame({"mouse": "m", "neuron": [0], "neuron_id": [0], "kind": "neuron"})
+    return Responses(
+        np.repeat(values[:, None, None], 60, axis=2),
+        neurons,
+        conditions,
+        axes=("trial", "neuron", "frame"),
+        has_trial_noise=True,
+    )
+
+
+def test_an_unbalanced_design_is_not_taken_for_tuning():
+    results = [analyze(unbalanced(seed)) for seed in range(20)]
+    p = np.array([result.neurons["dsi_p"].item() for result in results])
+    assert np.mean(p <= 0.05) <= 0.2
+    assert np.median([result.neurons["dsi"].item() for result in results]) < 0.05
+    # Two frequencies, 8 and 2 trials of standard deviation 1: sqrt(1/8 + 1/2) / 2.
+    sem = np.mean([result.arrays["tuning_curve_sem"].to_numpy().mean() for result in results])
+    assert sem == pytest.approx(np.sqrt(1 / 8 + 1 / 2) / 2, rel=0.15)
+
+
+def test_a_curve_of_another_shape_is_a_poor_fit():
+    responses = recorded(
+        lambda d: 5 + 3 * np.cos(3 * np.radians(d))[:, None], repeats=3, noise=0.01
+    )
+    assert analyze(responses).neurons["status"].item() == "poor_fit"
 
 
 def test_silent_and_flat_neurons_keep_a_row_and_a_status():

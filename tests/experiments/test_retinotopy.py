@@ -5,9 +5,10 @@ import pytest
 import torch
 
 import insilico
-from insilico.errors import ProtocolError, UnitsError
+from insilico.errors import ProtocolError, ShapeError, UnitsError
 from insilico.experiments import find_experiment, read_protocol
 from insilico.experiments.retinotopy import STATUS, RetinotopyProtocol, choose_map
+from insilico.screen import Screen
 from insilico.validation import compare_retinotopy, summarize
 
 
@@ -107,17 +108,39 @@ def test_a_reliability_goal_stops_the_measurement_early(image_twin):
     assert better.median() >= 0.3
 
 
-def test_analyzing_a_twins_responses_gives_what_running_gives(image_twin, image_result):
+@pytest.mark.parametrize("kind", ["image", "movie"])
+def test_analyzing_a_twins_responses_gives_what_running_gives(kind):
+    twin = insilico.SimulatedV1(kind, simple_count=4, energy_count=0, seed=3)
+    overrides = {"image_count": 1000, "frame_count": 2000}
+    run = insilico.run("retinotopy", twin, overrides=overrides, jobs=1)
     question = find_experiment("retinotopy")
     protocol = read_protocol(
-        question.protocol_type, None, overrides={"image_count": 2000}, experiment="retinotopy"
+        question.protocol_type, None, overrides=overrides, experiment="retinotopy"
     )
-    stimuli = question.stimuli(protocol, image_twin.screen(), "image")
-    responses = image_twin.respond(stimuli)
-    again = question.analyze(responses, protocol, screen=image_twin.screen())
-    np.testing.assert_allclose(
-        again.neurons["x_px"], image_result.neurons["x_px"], rtol=1e-4, equal_nan=True
+    # All frames of each trial, of which the analysis takes those with a whole history.
+    responses = twin.respond(question.stimuli(protocol, twin.screen(), kind))
+    again = question.analyze(responses, protocol, screen=twin.screen())
+    np.testing.assert_allclose(again.neurons["x_px"], run.neurons["x_px"], rtol=1e-3)
+
+
+def test_responses_that_miss_frames_of_the_noise_are_refused():
+    twin = insilico.SimulatedV1("movie", simple_count=1, energy_count=0)
+    question = find_experiment("retinotopy")
+    protocol = read_protocol(
+        question.protocol_type, None, overrides={"frame_count": 400}, experiment="retinotopy"
     )
+    stimuli = question.stimuli(protocol, twin.screen(), "movie")
+    responses = twin.respond(stimuli, window=(69, 240))
+    with pytest.raises(ShapeError, match="retinotopy needs frames 69 to 300"):
+        question.analyze(responses, protocol, screen=twin.screen())
+
+
+def test_a_short_movie_measurement_still_has_two_halves():
+    question = find_experiment("retinotopy")
+    protocol = read_protocol(
+        question.protocol_type, None, overrides={"frame_count": 200}, experiment="retinotopy"
+    )
+    assert len(question.stimuli(protocol, Screen(), "movie")) == 2
 
 
 def test_the_published_estimator_is_less_reliable_without_centering(image_twin):

@@ -1,12 +1,17 @@
 """The runner: what every experiment must do, and what happens when it is stopped."""
 
+import shutil
+import signal
+
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 import insilico
-from insilico.errors import CatalogError, RunFolderError
+from insilico.errors import CatalogError, RunFolderError, UnitsError
 from insilico.experiments import EXPERIMENTS, find_experiment, read_protocol
+from insilico.experiments.reverse_correlation import LaggedCovariance
 from insilico.experiments.runner import run
 
 SMALL = {
@@ -98,6 +103,52 @@ def test_stopped_and_continued_is_as_if_never_stopped(name, blocks, twin, tmp_pa
     assert continued.arrays.identical(whole.arrays)
     assert continued.provenance["stimulus_id"] == whole.provenance["stimulus_id"]
     assert not (folder / "parts").exists()
+
+
+def test_ctrl_c_in_the_middle_of_a_block_waits_for_its_end(tmp_path, monkeypatch):
+    twin = insilico.SimulatedV1("image", simple_count=3, energy_count=0)
+    whole = run("retinotopy", twin, overrides=SMALL["retinotopy"], jobs=1)
+    add, calls = LaggedCovariance.add, []
+
+    def interrupted(self, half, features, responses):
+        calls.append(half)
+        if len(calls) == 6:  # in the second block, between its linear and its energy sums
+            signal.raise_signal(signal.SIGINT)
+        add(self, half, features, responses)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LaggedCovariance, "add", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            run("retinotopy", twin, overrides=SMALL["retinotopy"], out=tmp_path / "run", jobs=1)
+    again = run("retinotopy", twin, overrides=SMALL["retinotopy"], out=tmp_path / "run", jobs=1)
+    pd.testing.assert_frame_equal(again.neurons, whole.neurons)
+
+
+def test_another_network_of_the_same_shape_is_another_run(tmp_path):
+    statistics = insilico.Statistics(stimulus_mean=127, stimulus_std=60)
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        module = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(36 * 64, 3))
+        twin = insilico.Twin(module, statistics=statistics)
+        if seed == 0:
+            run("direction", twin, out=tmp_path / "run", jobs=1)
+    with pytest.raises(RunFolderError, match="another run: its weights differ"):
+        run("direction", twin, out=tmp_path / "run", jobs=1)
+
+
+def test_what_cannot_be_drawn_is_refused_before_anything_is_written(tmp_path):
+    twin = insilico.SimulatedV1("image", simple_count=1, energy_count=0)
+    with pytest.raises(UnitsError, match="the pixels of this screen show at most 0.148"):
+        run("direction", twin, overrides={"spatial_frequency_cpd": [0.25]}, out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_deleted_result_is_made_again(tmp_path):
+    twin = insilico.SimulatedV1("image", simple_count=1, energy_count=0)
+    run("direction", twin, out=tmp_path / "run", jobs=1)
+    shutil.rmtree(tmp_path / "run" / "direction")
+    run("direction", twin, out=tmp_path / "run", jobs=1)
+    assert (tmp_path / "run" / "direction" / "neurons.parquet").exists()
 
 
 def test_stopped_during_the_fits_loses_no_measurement(tmp_path, monkeypatch):

@@ -11,7 +11,7 @@ import pytest
 
 import insilico
 from insilico import catalog
-from insilico.errors import CatalogError, CheckpointError
+from insilico.errors import CatalogError, CheckpointError, UnitsError
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):
@@ -58,6 +58,18 @@ def test_published_model_loads_by_name_and_then_from_the_cache(
     again = insilico.load(name, cache=tmp_path / "cache")
     images = np.random.default_rng(0).standard_normal((2, 36, 64)).astype(np.float32)
     np.testing.assert_array_equal(again.respond(images).values, twin.respond(images).values)
+
+
+def test_a_device_that_is_not_there_is_refused():
+    with pytest.raises(UnitsError, match="the device 'gpu' cannot be used here"):
+        insilico.load("simulated-v1-image", device="gpu")
+
+
+def test_bytes_are_gray_levels_for_a_twin_with_assumed_statistics(published_server, tmp_path):
+    twin = insilico.load("sensorium2022-cnn", cache=tmp_path / "cache")
+    images = np.random.default_rng(0).integers(0, 256, (2, 36, 64), np.uint8)
+    expected = twin.respond(images.astype(float), input_units="gray", neurons="0:9").values
+    np.testing.assert_allclose(twin.respond(images, neurons="0:9").values, expected, rtol=1e-5)
 
 
 def test_simulated_twins_load_by_name_with_the_same_neurons():
