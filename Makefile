@@ -1,7 +1,7 @@
 # Two commands do everything from a bare clone: 'make demo' and 'make test'.
 PYTHON ?= python3
 BIN := .venv/bin
-# The CPU build of torch is what the tests need; a GPU build installed beforehand is left alone.
+# torch comes first and alone, so that nothing else decides which build of it is taken.
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .PHONY: demo test check format clean
@@ -10,7 +10,7 @@ demo: .venv/installed
 	$(BIN)/insilico demo --out demo
 
 test: .venv/installed
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: .venv/installed
 	$(BIN)/ruff format --check .

@@ -5,28 +5,46 @@ the time goes.
 """
 
 import contextlib
-import resource
 import subprocess
 import sys
 import tempfile
 import time
 from collections import defaultdict
+from pathlib import Path
 
 import insilico
 from insilico.experiments import retinotopy, runner
 from insilico.twin import PreparedTwin
 
 
+def tree_gb(root):
+    """Memory of a process and its children, shared pages counted once (Linux)."""
+    pids, total_kb = [root], 0
+    for pid in pids:
+        with contextlib.suppress(OSError):
+            children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+            pids.extend(map(int, children))
+            for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+                total_kb += int(line.split()[1]) if line.startswith("Pss:") else 0
+    return total_kb / 1e6
+
+
 def whole_command(model):
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "insilico", "run", "retinotopy", "direction"]
         started = time.perf_counter()
-        subprocess.run(
-            [*command, "--model", model, "--out", f"{folder}/run"], check=True, capture_output=True
+        process = subprocess.Popen(
+            [*command, "--model", model, "--out", f"{folder}/run"],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )
+        peak_gb = 0.0
+        while process.poll() is None:
+            peak_gb = max(peak_gb, tree_gb(process.pid))
+            time.sleep(0.2)
         seconds = time.perf_counter() - started
-    peak_gb = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e6
-    print(f"whole command: {seconds:.1f} s, largest process {peak_gb:.2f} GB")
+    print(f"whole command: {seconds:.1f} s, exit code {process.returncode}")
+    print(f"peak memory: {peak_gb:.2f} GB, all processes together, sampled every 0.2 s")
 
 
 @contextlib.contextmanager

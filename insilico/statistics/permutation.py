@@ -184,6 +184,8 @@ def _count_reached(
 
 def _shuffle_within(group: IntArray, rng: np.random.Generator) -> IntArray:
     """Return an order of the trials that mixes them within their groups only."""
+    if (group == group[0]).all():
+        return rng.permutation(len(group))
     order = np.empty(len(group), np.int64)
     order[np.argsort(group, kind="stable")] = np.lexsort((rng.random(len(group)), group))
     return order

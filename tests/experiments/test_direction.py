@@ -156,7 +156,7 @@ def test_an_unbalanced_design_is_not_taken_for_tuning():
 
 def test_a_curve_of_another_shape_is_a_poor_fit():
     responses = recorded(
-        lambda d: 5 + 3 * np.cos(3 * np.radians(d))[:, None], repeats=3, noise=0.01
+        lambda d: 5 + 3 * np.cos(4 * np.radians(d))[:, None], repeats=3, noise=0.01
     )
     assert analyze(responses).neurons["status"].item() == "poor_fit"
 

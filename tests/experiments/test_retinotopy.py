@@ -171,7 +171,7 @@ def test_a_twin_that_does_not_know_gray_levels_is_refused():
     ("overrides", "message"),
     [
         ({"image_counts": 5}, "no key 'image_counts'"),
-        ({"image_count": "many"}, "image_count is 'many'; give int"),
+        ({"image_count": "many"}, "image_count is 'many'; give a whole number"),
         ({"noise_levels": "pink"}, "noise_levels is 'pink'"),
         ({"lag_s": 5.0}, "noise_s must be more than twice lag_s"),
     ],

@@ -65,7 +65,11 @@ def test_another_run_is_refused_and_what_differs_is_named(tmp_path, change, mess
 
 def test_another_protocol_is_refused_and_what_differs_is_named(tmp_path):
     folder = start(tmp_path / "run")
+    parts = folder.parts("size", PROTOCOL)
+    # Nothing kept yet: a corrected protocol may take its place.
+    folder.parts("size", {**PROTOCOL, "seed": 7})
     folder.parts("size", PROTOCOL)
+    parts.save_state({"sum": np.zeros(3)}, 1, is_finished=False)
     other = {**PROTOCOL, "seed": 2, "goal": 0.5}
     for ask in (folder.parts, folder.finished):
         with pytest.raises(RunFolderError, match="size with another protocol: goal, seed differ"):

@@ -74,7 +74,7 @@ def interrupt_after(monkeypatch, experiment, calls):
 
         def counted(block):
             if count["left"] == 0:
-                raise KeyboardInterrupt
+                signal.raise_signal(signal.SIGINT)
             count["left"] -= 1
             add(block)
 
@@ -138,7 +138,7 @@ def test_another_network_of_the_same_shape_is_another_run(tmp_path):
 
 def test_what_cannot_be_drawn_is_refused_before_anything_is_written(tmp_path):
     twin = insilico.SimulatedV1("image", simple_count=1, energy_count=0)
-    with pytest.raises(UnitsError, match="the pixels of this screen show at most 0.148"):
+    with pytest.raises(UnitsError, match=r"the pixels of this screen show at most 0\.148"):
         run("direction", twin, overrides={"spatial_frequency_cpd": [0.25]}, out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
 

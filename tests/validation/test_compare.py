@@ -57,7 +57,7 @@ def test_angles_are_compared_around_the_circle():
                 "recovered": pair[1] + n,
             }
             for name, pair in values.items()
-            for n in (0, 1)
+            for n in (0, 1, 2)
         ]
     )
     summary = summarize(neurons).set_index("check")
