@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Callable, Iterator
 
 
@@ -17,14 +18,14 @@ def progress_bar(label: str, total: int, *, shown: bool) -> Iterator[Callable[[i
     total : int
         Steps in all.
     shown : bool
-        Draw nothing when False.
+        Draw nothing when False, or when nobody watches stderr.
 
     Yields
     ------
     callable
         Call it with the number of steps just done.
     """
-    if not shown:
+    if not (shown and sys.stderr.isatty()):
         yield lambda steps: None
         return
     from rich import progress

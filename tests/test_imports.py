@@ -8,6 +8,8 @@ import pytest
 HEAVY = {"matplotlib", "lmfit", "scipy.optimize", "pandas", "torch"}
 MODEL_FREE = [
     "insilico.results",
+    "insilico.experiments.direction",
+    "insilico.experiments.retinotopy",
     "insilico.fits.gaussian",
     "insilico.fits.von_mises",
     "insilico.statistics.correlation",

@@ -18,6 +18,7 @@ app = cyclopts.App(
     name="insilico",
     help="In-silico physiology on digital twins of visual cortex.",
     version=insilico.__version__,
+    default_parameter=cyclopts.Parameter(negative=()),
     # Ctrl-C is ours to explain: what is finished is kept.
     suppress_keyboard_interrupt=False,
 )
