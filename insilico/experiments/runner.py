@@ -102,13 +102,7 @@ def run(
     ['ok', 'ok', 'ok', 'ok']
     """
     question = find_experiment(experiment)
-    if twin.kind not in question.kinds:
-        raise StimulusError(
-            f"{experiment} needs {' or '.join(question.kinds)}s, and {twin.name} is a model of "
-            f"{twin.kind}s; choose another model or experiment"
-        )
-    if jobs is not None and jobs < 1:
-        raise ProtocolError(f"jobs is {jobs}; give 1 or more processes")
+    _check_request(question, twin, jobs)
     values = _protocol(question, protocol, overrides)
     screen = twin.screen(mouse)
     prepared = twin.prepare(
@@ -142,12 +136,8 @@ def run(
     tables, arrays = _conclude(question, accumulator, setting, measured, parts, shown=progress)
     provenance = {
         **identity,
-        "package": f"insilico {insilico.__version__}",
-        "device": str(prepared.device),
-        "plan": prepared.plan,
+        **_record(prepared, measured),
         "seed": values.seed,
-        "stimulus_id": measured.stimulus_id,
-        "trials": measured.trial_count,
         "given": sorted(setting.given),
         "command": command,
         "seconds": round(time.monotonic() - started, 2),
@@ -189,6 +179,27 @@ class _Measured:
     trial_count: int
     stimulus_id: str
     is_finished: bool
+
+
+def _check_request(question: Experiment[Any], twin: Twin, jobs: int | None) -> None:
+    if twin.kind not in question.kinds:
+        raise StimulusError(
+            f"{question.name} needs {' or '.join(question.kinds)}s, and {twin.name} is a model of "
+            f"{twin.kind}s; choose another model or experiment"
+        )
+    if jobs is not None and jobs < 1:
+        raise ProtocolError(f"jobs is {jobs}; give 1 or more processes")
+
+
+def _record(prepared: PreparedTwin, measured: _Measured) -> dict[str, Any]:
+    """Return how a measurement was made, as far as it does not decide the answers."""
+    return {
+        "package": f"insilico {insilico.__version__}",
+        "device": str(prepared.device),
+        "plan": prepared.plan,
+        "stimulus_id": measured.stimulus_id,
+        "trials": measured.trial_count,
+    }
 
 
 def _protocol(
