@@ -44,6 +44,17 @@ STATUS = {
 }
 
 
+#: Columns that still images leave missing.
+ABOUT_DIRECTION = (
+    "dsi",
+    "preferred_direction_deg",
+    "fitted_direction_deg",
+    "fitted_direction_deg_se",
+)
+#: Columns of the von Mises fit that are kept, with ``fit_`` in front.
+FIT_PARAMETERS = ("concentration", "amplitude", "amplitude_opposite", "baseline", "r2")
+
+
 @dataclasses.dataclass(frozen=True)
 class DirectionProtocol(Protocol):
     """Values of ``experiments/direction.toml``; the file explains each.
@@ -303,19 +314,13 @@ def measure_direction_tuning(curve: FloatArray, direction_deg: FloatArray) -> di
         ``half_width_deg`` at half height, with its standard error, missing where the fit never
         falls to half; ``fit_r2``.
     """
-    osi = orientation_selectivity_index(curve, direction_deg)
     fit = fit_von_mises(curve, direction_deg, period_deg=360.0, peak_count=2)
     return {
-        "status": _status(osi, fit),
-        "osi": osi,
+        **_orientation_columns(curve, direction_deg, fit),
         "dsi": direction_selectivity_index(curve, direction_deg),
         "preferred_direction_deg": preferred_direction_deg(curve, direction_deg),
-        "preferred_orientation_deg": preferred_orientation_deg(curve, direction_deg),
         "fitted_direction_deg": fit["preferred_deg"].to_numpy(),
         "fitted_direction_deg_se": fit["preferred_deg_se"].to_numpy(),
-        "fitted_orientation_deg": fit["preferred_deg"].to_numpy() % 180,
-        "fitted_orientation_deg_se": fit["preferred_deg_se"].to_numpy(),
-        **_fit_columns(fit),
     }
 
 
@@ -335,34 +340,29 @@ def measure_orientation_tuning(curve: FloatArray, orientation_deg: FloatArray) -
         As :func:`measure_direction_tuning`, with one von Mises peak and with everything that
         concerns direction missing.
     """
-    osi = orientation_selectivity_index(curve, orientation_deg)
     fit = fit_von_mises(curve, orientation_deg, period_deg=180.0, peak_count=1)
+    return _orientation_columns(curve, orientation_deg, fit)
+
+
+def _orientation_columns(
+    curve: FloatArray, angle_deg: FloatArray, fit: pd.DataFrame
+) -> dict[str, Any]:
+    """Return what both kinds of tuning have; a direction's orientation is its axis of motion."""
+    osi = orientation_selectivity_index(curve, angle_deg)
     missing = np.full(len(curve), np.nan)
     return {
         "status": _status(osi, fit),
         "osi": osi,
-        "dsi": missing,
-        "preferred_direction_deg": missing,
-        "preferred_orientation_deg": preferred_orientation_deg(curve, orientation_deg),
-        "fitted_direction_deg": missing,
-        "fitted_direction_deg_se": missing,
-        "fitted_orientation_deg": fit["preferred_deg"].to_numpy(),
+        # Directions take these places; they keep the columns of both tables in one order.
+        **dict.fromkeys(ABOUT_DIRECTION[:2], missing),
+        "preferred_orientation_deg": preferred_orientation_deg(curve, angle_deg),
+        **dict.fromkeys(ABOUT_DIRECTION[2:], missing),
+        "fitted_orientation_deg": fit["preferred_deg"].to_numpy() % 180,
         "fitted_orientation_deg_se": fit["preferred_deg_se"].to_numpy(),
-        **_fit_columns(fit),
+        **{f"fit_{name}": fit[name].to_numpy() for name in FIT_PARAMETERS},
+        "half_width_deg": fit["half_width_deg"].to_numpy(),
+        "half_width_deg_se": fit["half_width_deg_se"].to_numpy(),
     }
-
-
-def _fit_columns(fit: pd.DataFrame) -> dict[str, Any]:
-    renamed = {
-        "half_width_deg": "half_width_deg",
-        "half_width_deg_se": "half_width_deg_se",
-        "concentration": "fit_concentration",
-        "amplitude": "fit_amplitude",
-        "amplitude_opposite": "fit_amplitude_opposite",
-        "baseline": "fit_baseline",
-        "r2": "fit_r2",
-    }
-    return {new: fit[old].to_numpy() for old, new in renamed.items()}
 
 
 def _status(osi: FloatArray, fit: pd.DataFrame) -> np.ndarray[Any, Any]:

@@ -136,9 +136,7 @@ def run(
     tables, arrays = _conclude(question, accumulator, setting, measured, parts, shown=progress)
     provenance = {
         **identity,
-        **_record(prepared, measured),
-        "seed": values.seed,
-        "given": sorted(setting.given),
+        **_record(prepared, measured, setting),
         "command": command,
         "seconds": round(time.monotonic() - started, 2),
     }
@@ -191,14 +189,16 @@ def _check_request(question: Experiment[Any], twin: Twin, jobs: int | None) -> N
         raise ProtocolError(f"jobs is {jobs}; give 1 or more processes")
 
 
-def _record(prepared: PreparedTwin, measured: _Measured) -> dict[str, Any]:
+def _record(prepared: PreparedTwin, measured: _Measured, setting: Setting[Any]) -> dict[str, Any]:
     """Return how a measurement was made, as far as it does not decide the answers."""
     return {
         "package": f"insilico {insilico.__version__}",
         "device": str(prepared.device),
         "plan": prepared.plan,
+        "seed": setting.protocol.seed,
         "stimulus_id": measured.stimulus_id,
         "trials": measured.trial_count,
+        "given": sorted(setting.given),
     }
 
 
@@ -267,7 +267,7 @@ def _measure(
             if not is_adding:
                 parts.save_state(accumulator.state(), done, is_finished)
             raise
-    stimulus_id = digest.hexdigest() if resumed_at == 0 else _identify(stimuli, done)
+    stimulus_id = digest.hexdigest() if resumed_at == 0 else stimuli.identify(done)
     return _Measured(done, stimulus_id, is_finished)
 
 
@@ -304,12 +304,3 @@ def _finishing_first() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
     if held:
         raise KeyboardInterrupt
-
-
-def _identify(stimuli: Stimuli, trial_count: int) -> str:
-    """Return the hash of the trials shown, when some of them were shown by an earlier run."""
-    digest = hashlib.sha256()
-    for trials in stimuli.blocks():
-        if trials.start < trial_count:
-            digest.update(np.ascontiguousarray(stimuli.render(trials)).tobytes())
-    return digest.hexdigest()

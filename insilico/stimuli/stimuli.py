@@ -117,7 +117,13 @@ class Stimuli:
     @functools.cached_property
     def stimulus_id(self) -> str:
         """SHA-256 of every frame in order, as bytes of the drawn dtype; draws everything once."""
+        return self.identify(len(self))
+
+    def identify(self, trial_count: int) -> str:
+        """Return the hash of the first trials alone; draws them once."""
         digest = hashlib.sha256()
         for block in self.blocks():
-            digest.update(np.ascontiguousarray(self.render(block)).tobytes())
+            shown = range(block.start, min(block.stop, trial_count))
+            if shown:
+                digest.update(np.ascontiguousarray(self.render(shown)).tobytes())
         return digest.hexdigest()
