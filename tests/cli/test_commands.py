@@ -136,26 +136,35 @@ def test_ctrl_c_keeps_what_is_finished_and_the_same_command_continues(tmp_path):
         "--model", "simulated-v1-image", "--out", str(tmp_path / "run"), "--neurons", "0:4",
         "--jobs", "1", "--set", "image_count=60000",
     ]  # fmt: skip
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    record = tmp_path / "run" / "run.json"
-    deadline = time.monotonic() + 120
-    while not (record.exists() and '"retinotopy"' in record.read_text()):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    time.sleep(1.0)
-    process.send_signal(2)
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode == 2, errors
+    # A busy machine may not finish a block in the first second; the next try waits longer.
+    for patience_s in (1, 3, 9, 27):
+        errors = start_and_stop(command, tmp_path / "run" / "run.json", patience_s)
+        with np.load(tmp_path / "run" / "parts" / "retinotopy" / "state.npz") as stored:
+            finished = stored["__progress__"][0]
+        if finished:
+            break
     assert "Traceback" not in errors
     assert "the same command continues" in errors
     assert (tmp_path / "run" / "direction" / "neurons.parquet").exists()
-    state = tmp_path / "run" / "parts" / "retinotopy" / "state.npz"
-    with np.load(state) as stored:
-        assert 0 < stored["__progress__"][0] < 60000
+    assert 0 < finished < 60000
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "run" / "retinotopy" / "neurons.parquet").exists()
     assert not (tmp_path / "run" / "parts").exists()
+
+
+def start_and_stop(command, record, patience_s):
+    """Start a run, and press Ctrl-C that long after the retinotopy has begun."""
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    while not (record.exists() and '"retinotopy"' in record.read_text()):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    time.sleep(patience_s)
+    process.send_signal(2)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 2, errors
+    return errors
 
 
 def test_overrides_go_to_the_experiments_that_have_the_key():
