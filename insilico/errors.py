@@ -50,5 +50,17 @@ class RunFolderError(InsilicoError, OSError):
     """A run folder holds another run, is incomplete, or cannot be written."""
 
 
+class RecordingError(InsilicoError, ValueError):
+    """A recording is missing, foreign, cut off or does not hold together."""
+
+
+class RecipeError(InsilicoError, ValueError):
+    """A recipe has an unknown key, a missing key or a value of the wrong type or range."""
+
+
+class TrainingError(InsilicoError, RuntimeError):
+    """Training cannot start or go on: no validation trials, a loss that is not finite, no memory."""
+
+
 class NotFittedError(InsilicoError, ValueError):
     """A result lacks what a figure or a later experiment needs."""
