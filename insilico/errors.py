@@ -59,7 +59,7 @@ class RecipeError(InsilicoError, ValueError):
 
 
 class TrainingError(InsilicoError, RuntimeError):
-    """Training cannot start or go on: no validation trials, a loss that is not finite, no memory."""
+    """Training cannot start or go on: no validation trials, no finite loss, no memory."""
 
 
 class NotFittedError(InsilicoError, ValueError):
