@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 
 @contextlib.contextmanager
-def progress_bar(label: str, total: int, *, shown: bool) -> Iterator[Callable[[int], None]]:
+def progress_bar(label: str, total: int, *, shown: bool) -> Iterator[Callable[..., None]]:
     """Show a bar with the time left while the block runs.
 
     Parameters
@@ -23,10 +23,10 @@ def progress_bar(label: str, total: int, *, shown: bool) -> Iterator[Callable[[i
     Yields
     ------
     callable
-        Call it with the number of steps just done.
+        Call it with the number of steps just done, and with ``label`` to say something new.
     """
     if not (shown and sys.stderr.isatty()):
-        yield lambda steps: None
+        yield lambda steps, label=None: None
         return
     from rich import progress
     from rich.console import Console
@@ -39,4 +39,10 @@ def progress_bar(label: str, total: int, *, shown: bool) -> Iterator[Callable[[i
     )
     with progress.Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(label, total=total)
-        yield lambda steps: bar.advance(task, steps)
+
+        def advance(steps: int, label: str | None = None) -> None:
+            if label is not None:
+                bar.update(task, description=label)
+            bar.advance(task, steps)
+
+        yield advance

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import tomllib
-import types
-import typing
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from insilico import catalog
+from insilico import catalog, configuration
 from insilico.errors import ProtocolError
 
 
@@ -37,12 +35,7 @@ class Protocol:
 
     def to_dict(self) -> dict[str, Any]:
         """Return all values as plain types; what is None is left out, as TOML has no null."""
-        values = dataclasses.asdict(self)
-        return {
-            key: list(value) if isinstance(value, tuple) else value
-            for key, value in values.items()
-            if value is not None
-        }
+        return configuration.to_plain(self)
 
 
 ProtocolType = TypeVar("ProtocolType", bound=Protocol)
@@ -117,20 +110,10 @@ def build_protocol(protocol_type: type[ProtocolType], values: Mapping[str, Any])
     ProtocolError
         If a key is unknown, missing or of the wrong type.
     """
-    hints = typing.get_type_hints(protocol_type)
-    if unknown := sorted(set(values) - set(hints)):
-        raise ProtocolError(
-            f"the protocol has no key {unknown[0]!r}; its keys are {', '.join(sorted(hints))}"
-        )
-    needed = {
-        field.name
-        for field in dataclasses.fields(protocol_type)
-        if field.default is dataclasses.MISSING
-    }
-    if missing := sorted(needed - set(values)):
-        raise ProtocolError(f"the protocol lacks the key {missing[0]!r}; add it")
-    checked = {key: _convert(key, value, hints[key]) for key, value in values.items()}
-    return protocol_type(**checked)
+    built: ProtocolType = configuration.build(
+        protocol_type, values, what="the protocol", error=ProtocolError
+    )
+    return built
 
 
 def parse_overrides(assignments: Sequence[str]) -> dict[str, Any]:
@@ -141,17 +124,7 @@ def parse_overrides(assignments: Sequence[str]) -> dict[str, Any]:
     ProtocolError
         If a text has no ``=``.
     """
-    overrides = {}
-    for assignment in assignments:
-        key, equals, text = assignment.partition("=")
-        if not equals:
-            raise ProtocolError(f"--set {assignment!r} was not understood; write key=value")
-        try:
-            value = tomllib.loads(f"value = {text}")["value"]
-        except tomllib.TOMLDecodeError:
-            value = text
-        overrides[key.strip()] = value
-    return overrides
+    return configuration.parse_assignments(assignments, error=ProtocolError)
 
 
 def require(is_met: bool, requirement: str) -> None:
@@ -183,32 +156,3 @@ def _read(path: Path) -> dict[str, Any]:
         ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ProtocolError(f"the protocol {path} is not valid TOML: {error}") from error
-
-
-def _convert(key: str, value: Any, hint: Any) -> Any:
-    """Return the value as the type its field wants, or refuse it."""
-    choices = typing.get_args(hint) if typing.get_origin(hint) is types.UnionType else (hint,)
-    for choice in choices:
-        origin = typing.get_origin(choice)
-        if origin is typing.Literal and value in typing.get_args(choice):
-            return value
-        if choice is float and isinstance(value, int | float) and not isinstance(value, bool):
-            return float(value)
-        if choice is int and isinstance(value, int) and not isinstance(value, bool):
-            return value
-        if choice is str and isinstance(value, str):
-            return value
-        if origin is tuple and isinstance(value, list | tuple):
-            element = typing.get_args(choice)[0]
-            return tuple(_convert(key, item, element) for item in value)
-    wanted = " or ".join(_describe(choice) for choice in choices if choice is not type(None))
-    raise ProtocolError(f"the protocol's {key} is {value!r}; give {wanted}")
-
-
-def _describe(hint: Any) -> str:
-    """Return what a field takes, as a user would say it."""
-    if typing.get_origin(hint) is typing.Literal:
-        return "one of " + ", ".join(map(str, typing.get_args(hint)))
-    if typing.get_origin(hint) is tuple:
-        return "a list such as [0.04, 0.08]"
-    return {int: "a whole number", float: "a number", str: "text"}[hint]

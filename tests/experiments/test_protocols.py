@@ -79,12 +79,12 @@ def test_file_is_read_and_overrides_replace_its_values(path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"cuont": 3}, "no key 'cuont'; its keys are count, experiment, goal"),
+        ({"cuont": 3}, "no key 'cuont'; did you mean 'count'\? its keys are count, experiment, goal"),
         ({"count": 3.5}, "count is 3.5; give a whole number"),
         ({"count": True}, "count is True; give a whole number"),
         ({"lead_s": "long"}, "lead_s is 'long'; give a number"),
         ({"levels": "pink"}, "levels is 'pink'; give"),
-        ({"sizes_deg": 10}, "sizes_deg is 10; give a list such as"),
+        ({"sizes_deg": 10}, "sizes_deg is 10; give a list of"),
         ({"sizes_deg": [10, "big"]}, "sizes_deg is 'big'; give a number"),
         ({"goal": "high"}, "goal is 'high'; give a number"),
         ({"source": 3}, "source is 3; give text"),
