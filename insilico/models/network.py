@@ -27,12 +27,16 @@ class Network(nn.Module, ABC):
         Behavioral variables the network reads, in order; empty where it reads none.
     uses_pupil : bool
         Whether the gaze moves the receptive fields.
+    checkpoints_activations : bool
+        Whether training keeps only what enters each layer of the core, and computes the rest again
+        on the way back: less memory for a third more time, and the same weights.
     """
 
     kind: Kind
     channels: int = 1
     behavior_names: tuple[str, ...] = ()
     uses_pupil: bool = False
+    checkpoints_activations: bool = False
 
     @property
     @abstractmethod
@@ -42,6 +46,37 @@ class Network(nn.Module, ABC):
     def response_frames(self, frame_count: int) -> int:
         """Return how many frames of a movie are answered: all, unless leading ones are dropped."""
         return frame_count
+
+    def initialize_readout(
+        self, mouse: str, *, position_um: Tensor | None, mean_response: Tensor | None
+    ) -> None:
+        """Start one mouse's readout from what was measured; does nothing by default.
+
+        Parameters
+        ----------
+        mouse : str
+            Whose neurons.
+        position_um : float tensor, shape (neuron, 2 or 3), or None
+            Cortical positions, micrometers.
+        mean_response : float tensor, shape (neuron,), or None
+            Mean standardized response of each neuron over the training trials: what it answers
+            where nothing drives it.
+        """
+
+    def regularizers(self, mouse: str) -> dict[str, Tensor]:
+        """Return the penalties on the weights by name; none by default.
+
+        Parameters
+        ----------
+        mouse : str
+            Whose readout.
+
+        Returns
+        -------
+        dict of str to float tensor
+            Differentiable scalars, not yet weighted: ``core`` and ``readout``.
+        """
+        return {}
 
     @abstractmethod
     def forward(

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Literal, cast
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from insilico.errors import MouseError, ShapeError, UnitsError
+from insilico.models.core_readout import CoreReadoutNetwork, CoreReadoutOptions, respond
 from insilico.models.cores.stacked2d import Stacked2dCore
-from insilico.models.network import Network, Predict
-from insilico.models.readouts.gaussian2d import FullGaussian2d, GaussType
+from insilico.models.network import Predict
 from insilico.models.registry import Example, register
-from insilico.models.shifters import MLPShifter
 from insilico.stimuli.stimuli import Kind
 
 #: Behavioral variables of the competition's recordings, in the order of their channels
@@ -28,34 +24,22 @@ IMAGES_AT_ONCE = 32
 
 
 @dataclasses.dataclass(frozen=True)
-class Sensorium2022Options:
+class Sensorium2022Options(CoreReadoutOptions):
     """What rebuilds a network of this family; the defaults are the published CNN.
 
     Parameters
     ----------
-    height_px, width_px : int
-        Size of the image.
-    behavior_names : tuple of str
-        Variables that enter as constant channels after the image.
-    has_shifter : bool
-        Whether gaze moves the receptive fields.
     layers, is_linear, hidden_channels, input_kernel, hidden_kernel, depth_separable, pad_input, \
 momentum
         As for :class:`~insilico.models.cores.stacked2d.Stacked2dCore`.
-    position, gauss_type, predictor_hidden_units, initial_sigma, initial_position_range
-        As for :class:`~insilico.models.readouts.gaussian2d.FullGaussian2d`.
-    shifter_hidden_units, shifter_layers : int
-        Size of the shifter.
+    others
+        As for :class:`~insilico.models.core_readout.CoreReadoutOptions`.
 
     References
     ----------
     sensorium, models/models.py and notebooks/model_tutorial.
     """
 
-    height_px: int = 36
-    width_px: int = 64
-    behavior_names: tuple[str, ...] = ()
-    has_shifter: bool = False
     layers: int = 4
     is_linear: bool = False
     hidden_channels: int = 64
@@ -64,13 +48,6 @@ momentum
     depth_separable: bool = True
     pad_input: bool = False
     momentum: float = 0.9
-    position: Literal["cortex", "free"] = "cortex"
-    gauss_type: GaussType = "full"
-    predictor_hidden_units: int = 30
-    initial_sigma: float = 0.1
-    initial_position_range: float = 0.3
-    shifter_hidden_units: int = 5
-    shifter_layers: int = 3
 
 
 def _examples() -> dict[str, Example]:
@@ -91,7 +68,7 @@ def _examples() -> dict[str, Example]:
 
 
 @register("sensorium2022", options=Sensorium2022Options, examples=_examples)
-class Sensorium2022(Network):
+class Sensorium2022(CoreReadoutNetwork):
     """Convolutional core, Gaussian readout, and where asked behavior channels and a gaze shifter.
 
     The response is ``ELU(z) + 1`` of the readout's value. Names of parameters and buffers are those
@@ -112,13 +89,12 @@ class Sensorium2022(Network):
 
     kind: Kind = "image"
 
+    core: Stacked2dCore
+    options: Sensorium2022Options
+
     def __init__(self, options: Sensorium2022Options, neuron_counts: Mapping[str, int]) -> None:
-        super().__init__()
-        self.options = options
-        self.behavior_names = tuple(options.behavior_names)
-        self.uses_pupil = options.has_shifter
-        self.core = Stacked2dCore(
-            self.channels + len(self.behavior_names),
+        core = Stacked2dCore(
+            self.channels + len(options.behavior_names),
             hidden_channels=options.hidden_channels,
             input_kernel=options.input_kernel,
             hidden_kernel=options.hidden_kernel,
@@ -128,38 +104,7 @@ class Sensorium2022(Network):
             pad_input=options.pad_input,
             momentum=options.momentum,
         )
-        self.readout = nn.ModuleDict(
-            {name: self._new_readout(count) for name, count in neuron_counts.items()}
-        )
-        if options.has_shifter:
-            self.shifter = nn.ModuleDict({name: self._new_shifter() for name in neuron_counts})
-
-    def _new_readout(self, neuron_count: int) -> FullGaussian2d:
-        options = self.options
-        return FullGaussian2d(
-            options.hidden_channels,
-            neuron_count,
-            position=options.position,
-            gauss_type=options.gauss_type,
-            predictor_hidden_units=options.predictor_hidden_units,
-            initial_sigma=options.initial_sigma,
-            initial_position_range=options.initial_position_range,
-        )
-
-    def _new_shifter(self) -> MLPShifter:
-        return MLPShifter(
-            hidden_units=self.options.shifter_hidden_units, layers=self.options.shifter_layers
-        )
-
-    @property
-    def neuron_counts(self) -> dict[str, int]:
-        """Number of neurons by mouse."""
-        return {name: self._readout_of(name).neuron_count for name in self.readout}
-
-    @property
-    def map_shape(self) -> tuple[int, int]:
-        """Rows and columns of the core's feature map."""
-        return self.core.output_shape(self.options.height_px, self.options.width_px)
+        super().__init__(options, core, neuron_counts)
 
     def forward(
         self,
@@ -182,9 +127,9 @@ class Sensorium2022(Network):
             If behavior or gaze is missing where the network needs it.
         """
         readout = self._readout_of(mouse)
-        features = self.core(self._with_behavior(stimulus, behavior))
-        shift = self._shift(mouse, pupil_center)
-        return F.elu(readout(features, neurons=neurons, shift=shift)) + 1
+        features = self._run_core(self._with_behavior(stimulus, behavior))
+        shift = self._shift(mouse, self._check_gaze(pupil_center, stimulus))
+        return respond(readout(features, neurons=neurons, shift=shift))
 
     def prepare(
         self, mouse: str, *, neurons: Tensor, pupil_center: Tensor | None = None
@@ -194,18 +139,12 @@ class Sensorium2022(Network):
         See :meth:`Network.prepare`. In training mode, where points are drawn, this is the plain
         path.
         """
-        if self.training:
+        points = self._points(mouse, neurons, pupil_center)
+        if points is None:
             return super().prepare(mouse, neurons=neurons, pupil_center=pupil_center)
-        readout = self._readout_of(mouse)
-        with torch.no_grad():
-            gaze = None if pupil_center is None else pupil_center[None]
-            shift = self._shift(mouse, gaze)
-        points = readout.at_fixed_points(
-            self.map_shape, neurons=neurons, shift=None if shift is None else shift[0]
-        )
 
         def predict_some(image: Tensor) -> Tensor:
-            return F.elu(points(self.core.forward_window(image, points.rows, points.columns))) + 1
+            return respond(points(self.core.forward_window(image, points.rows, points.columns)))
 
         def predict(stimulus: Tensor, behavior: Tensor | None) -> Tensor:
             image = self._with_behavior(stimulus, behavior)
@@ -215,38 +154,11 @@ class Sensorium2022(Network):
 
         return predict
 
-    def _readout_of(self, mouse: str) -> FullGaussian2d:
-        if mouse not in self.readout:
-            raise MouseError(
-                f"the network has no mouse {mouse!r}; it has {', '.join(self.readout)}"
-            )
-        return cast(FullGaussian2d, self.readout[mouse])
-
     def _with_behavior(self, stimulus: Tensor, behavior: Tensor | None) -> Tensor:
         """Check the image, and append behavior as constant channels after it."""
-        expected = self.channels, self.options.height_px, self.options.width_px
-        if stimulus.ndim != 4 or stimulus.shape[1:] != expected:
-            raise ShapeError(
-                f"the stimulus has shape {tuple(stimulus.shape)}; the network takes "
-                f"(trial, {', '.join(map(str, expected))})"
-            )
-        if not self.behavior_names:
+        self._check_stimulus(stimulus)
+        values = self._check_behavior(behavior, stimulus)
+        if values is None:
             return stimulus
-        names = ", ".join(self.behavior_names)
-        if behavior is None:
-            raise UnitsError(f"the network needs behavior ({names}); give one row a trial")
-        trials = len(stimulus)
-        if behavior.shape != (trials, len(self.behavior_names)):
-            raise ShapeError(
-                f"behavior has shape {tuple(behavior.shape)}; give {trials} rows of {names}"
-            )
-        constant = behavior[:, :, None, None].expand(-1, -1, *stimulus.shape[2:])
-        return torch.cat([stimulus, constant.to(stimulus.dtype)], dim=1)
-
-    def _shift(self, mouse: str, pupil_center: Tensor | None) -> Tensor | None:
-        if not self.uses_pupil:
-            return None
-        if pupil_center is None:
-            raise UnitsError("the network needs pupil_center; give one standardized (x, y) a trial")
-        shift: Tensor = self.shifter[mouse](pupil_center.to(self._readout_of(mouse).bias.dtype))
-        return shift
+        constant = values[:, :, None, None].expand(-1, -1, *stimulus.shape[2:])
+        return torch.cat([stimulus, constant], dim=1)

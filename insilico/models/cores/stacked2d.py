@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 from collections import OrderedDict
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from insilico.errors import ShapeError
+from insilico.models.cores.core import Core
+from insilico.models.cores.regularizers import LaplaceL2Norm
 
 #: Zeros to add around a map: left, right, top, bottom, as :func:`torch.nn.functional.pad` takes it.
 Margins = tuple[int, int, int, int]
@@ -50,47 +52,7 @@ class Convolution(nn.Conv2d):
         return super().forward(add_margins(features, margins))
 
 
-class Laplace(nn.Module):
-    """The discrete Laplace filter, over each kernel of a convolution with zeros outside.
-
-    References
-    ----------
-    neuralpredictors 0.3.0, regularizers.py.
-    """
-
-    filter: Tensor
-
-    def __init__(self) -> None:
-        super().__init__()
-        laplace = torch.tensor([[0.0, -1.0, 0.0], [-1.0, 4.0, -1.0], [0.0, -1.0, 0.0]])
-        self.register_buffer("filter", laplace[None, None])
-
-    def forward(self, kernels: Tensor) -> Tensor:
-        """Filter ``kernels`` (output, input, y, x), each on its own."""
-        single = kernels.reshape(-1, 1, *kernels.shape[2:])
-        return F.conv2d(single, self.filter, padding=1)
-
-
-class LaplaceL2Norm(nn.Module):
-    """Roughness of kernels, Σ(L∗w)² / Σw².
-
-    References
-    ----------
-    neuralpredictors 0.3.0, regularizers.py, ``LaplaceL2norm`` summed, as the Sensorium 2022
-    baselines were trained with.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.laplace = Laplace()
-
-    def forward(self, kernels: Tensor) -> Tensor:
-        """Return the scalar roughness of ``kernels`` (output, input, y, x)."""
-        roughness: Tensor = self.laplace(kernels).square().sum() / kernels.square().sum()
-        return roughness
-
-
-class Stacked2dCore(nn.Module):
+class Stacked2dCore(Core):
     """Convolutions one after another, each with batch normalization and ELU.
 
     The first layer sees only whole kernels (no padding) unless ``pad_input``; later layers keep
@@ -147,7 +109,7 @@ class Stacked2dCore(nn.Module):
             )
         if min(input_channels, hidden_channels, layers, input_kernel, hidden_kernel) < 1:
             raise ShapeError("a core needs at least one layer, one channel and one-pixel kernels")
-        self.hidden_channels = hidden_channels
+        self.output_channels = hidden_channels
         self.kernels = (input_kernel, *(layers - 1) * [hidden_kernel])
         self.paddings = (
             input_kernel // 2 if pad_input else 0,
@@ -184,7 +146,8 @@ class Stacked2dCore(nn.Module):
         """Return features (trial, channel, y, x) of a stimulus (trial, channel, y, x)."""
         features = stimulus
         for layer, padding in zip(self.features, self.paddings, strict=True):
-            features = _apply(layer, features, (padding,) * 4)  # type: ignore[arg-type]
+            run = functools.partial(_apply, layer, margins=(padding,) * 4)  # type: ignore[arg-type]
+            features = self._run(layer, run, features)
         return features
 
     def forward_window(self, stimulus: Tensor, rows: slice, columns: slice) -> Tensor:

@@ -7,10 +7,12 @@ from typing import Literal
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
-from insilico.errors import ShapeError, UnitsError
+from insilico.errors import UnitsError
 from insilico.models.network import select_neurons
 from insilico.models.readouts.points import PointReadout
+from insilico.models.readouts.readout import Readout, check_channels, check_shift, keep_on_map
 
 GaussType = Literal["full", "uncorrelated", "isotropic"]
 
@@ -22,7 +24,12 @@ SIGMA_SHAPES: dict[str, tuple[int, int]] = {
 }
 
 
-class FullGaussian2d(nn.Module):
+#: Feature values sampled at once, about 0.5 GB of float32. Where a batch of trials and neurons
+#: needs more, neurons are read in parts, and in training sampled again on the way back.
+VALUES_AT_ONCE = 1 << 27
+
+
+class FullGaussian2d(Readout):
     """Read features at a point that is drawn from a Gaussian in training, its mean in evaluation.
 
     The mean is a parameter of each neuron, or predicted from its place in the cortex. Names of
@@ -148,66 +155,32 @@ class FullGaussian2d(nn.Module):
     def forward(
         self, features: Tensor, *, neurons: Tensor | None = None, shift: Tensor | None = None
     ) -> Tensor:
-        """Read each neuron's value from a feature map.
+        """Read each neuron's point of a feature map; see :meth:`Readout.forward`.
 
-        Parameters
-        ----------
-        features : float tensor, shape (trial, channel, y, x)
-            The core's output.
-        neurons : int64 tensor, shape (neuron,), optional
-            The asked neurons, which are all that is computed; all when left out.
-        shift : float tensor, shape (trial, 2), optional
-            Added to every point after it was clamped to the map; a point may leave the map, where
-            features are zero.
-
-        Returns
-        -------
-        float tensor, shape (trial, neuron)
-
-        Raises
-        ------
-        ShapeError
-            If the map has another number of channels, or the shift is not one pair a trial.
+        The shift is added to every point after it was clamped to the map; a point may leave the
+        map, where features are zero.
         """
-        trials, channels = features.shape[:2]
-        if channels != self._features.shape[1]:
-            raise ShapeError(
-                f"the feature map has {channels} channels; the readout has weights for "
-                f"{self._features.shape[1]}"
-            )
+        check_channels(features, self._features.shape[1])
+        trials = len(features)
+        if self.training and self.position == "free":
+            keep_on_map(self._mu)
         points = (
             self.sample(trials, neurons)
             if self.training
             else self.positions(neurons).expand(trials, -1, -1)
         )
         if shift is not None:
-            if shift.shape != (trials, 2):
-                raise ShapeError(
-                    f"shift has shape {tuple(shift.shape)}; give one (x, y) a trial: ({trials}, 2)"
-                )
+            check_shift(shift, trials)
             points = points + shift[:, None]
-        sampled = F.grid_sample(features, points[:, :, None], align_corners=True)[..., 0]
         weights = select_neurons(self._features[0, :, 0], neurons, axis=1)
-        return (sampled * weights).sum(dim=1) + select_neurons(self.bias, neurons, axis=0)
+        return read_points(features, points, weights) + select_neurons(self.bias, neurons, axis=0)
 
     def at_fixed_points(
         self, map_shape: tuple[int, int], *, neurons: Tensor, shift: Tensor | None = None
     ) -> PointReadout:
-        """Return the evaluation-mode readout for one shift of all trials, made fast.
+        """Return the evaluation-mode readout for one shift; see :meth:`Readout.at_fixed_points`.
 
-        Parameters
-        ----------
-        map_shape : (int, int)
-            Rows and columns of the feature map.
-        neurons : int64 tensor, shape (neuron,)
-            The asked neurons.
-        shift : float tensor, shape (2,), optional
-            Added to every point.
-
-        Returns
-        -------
-        PointReadout
-            Parameters are copied into it: gradients flow to the features alone.
+        Parameters are copied into it: gradients flow to the features alone.
         """
         with torch.no_grad():
             points = self.positions(neurons)
@@ -218,9 +191,52 @@ class FullGaussian2d(nn.Module):
                 map_shape=map_shape,
             )
 
+    def initialize(self, *, position_um: Tensor | None, mean_response: Tensor | None) -> None:
+        """Set the bias, and the cortical positions where they are used; see :class:`Readout`."""
+        super().initialize(position_um=position_um, mean_response=mean_response)
+        if self.position != "cortex":
+            return
+        if position_um is not None:
+            self._check_rows("position_um", position_um, ndim=2)
+            self.source_grid.copy_(normalize_cortex(position_um[:, :2].to(self.source_grid)))
+        elif self.neuron_count > 1 and not self.source_grid.any():
+            raise UnitsError(
+                "the readout predicts receptive fields from cortical positions, and none are "
+                "given; give position_um, or set the option position to 'free'"
+            )
+
     def regularizer(self) -> Tensor:
         """Sum of the absolute feature weights."""
         return self._features.abs().sum()
+
+
+def read_points(features: Tensor, points: Tensor, weights: Tensor) -> Tensor:
+    """Interpolate a map at points of each trial, and weight its channels.
+
+    Parameters
+    ----------
+    features : float tensor, shape (trial, channel, y, x)
+        Zero outside.
+    points : float tensor, shape (trial, neuron, 2)
+        (x, y); -1 and 1 are the centers of the corner cells.
+    weights : float tensor, shape (channel, neuron)
+        Weight of each channel.
+
+    Returns
+    -------
+    float tensor, shape (trial, neuron)
+    """
+    at_once = max(1, VALUES_AT_ONCE // max(1, features.shape[0] * features.shape[1]))
+    if points.shape[1] <= at_once:
+        return _read_points(features, points, weights)
+    parts = zip(torch.split(points, at_once, 1), torch.split(weights, at_once, 1), strict=True)
+    read = [checkpoint(_read_points, features, *part, use_reentrant=False) for part in parts]
+    return torch.cat(read, dim=1)
+
+
+def _read_points(features: Tensor, points: Tensor, weights: Tensor) -> Tensor:
+    sampled = F.grid_sample(features, points[:, :, None], align_corners=True)[..., 0]
+    return (sampled * weights).sum(dim=1)
 
 
 def normalize_cortex(position_um: Tensor) -> Tensor:
@@ -234,11 +250,12 @@ def normalize_cortex(position_um: Tensor) -> Tensor:
     Returns
     -------
     float tensor, shape (neuron, 2)
-        In [-1, 1]: the predictor's input.
+        In [-1, 1]: the predictor's input; zeros where all neurons are at one place.
 
     References
     ----------
     neuralpredictors 0.3.0, layers/readouts/gaussian.py, ``init_grid_predictor``.
     """
     centered = position_um - position_um.mean(dim=0, keepdim=True)
-    return centered / centered.abs().max()
+    farthest = centered.abs().max()
+    return centered / farthest if farthest > 0 else centered

@@ -1,0 +1,157 @@
+"""What every readout promises."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from insilico.errors import ShapeError, UnitsError
+from insilico.models.readouts.points import PointReadout
+
+#: Smallest mean response, in standard deviations, that a bias is set to: that of a silent neuron
+#: would be minus infinity.
+SILENT_RESPONSE = 0.01
+
+
+class Readout(nn.Module, ABC):
+    """From a feature map to one linear value a neuron.
+
+    Attributes
+    ----------
+    neuron_count : int
+        Number of neurons.
+    bias : float parameter, shape (neuron,)
+        Value where the feature map is zero.
+    accepts_shift : bool
+        Whether gaze can move what the neurons read.
+    """
+
+    neuron_count: int
+    bias: nn.Parameter
+    accepts_shift: ClassVar[bool] = True
+
+    @abstractmethod
+    def forward(
+        self, features: Tensor, *, neurons: Tensor | None = None, shift: Tensor | None = None
+    ) -> Tensor:
+        """Read each neuron's value from a feature map.
+
+        Parameters
+        ----------
+        features : float tensor, shape (trial, channel, y, x)
+            The core's output.
+        neurons : int64 tensor, shape (neuron,), optional
+            The asked neurons, which are all that is computed; all when left out.
+        shift : float tensor, shape (trial, 2), optional
+            Displacement (x, y) of what is read, where the map is 2 wide.
+
+        Returns
+        -------
+        float tensor, shape (trial, neuron)
+
+        Raises
+        ------
+        ShapeError
+            If the map has another size than the weights, or the shift is not one pair a trial.
+        """
+
+    @abstractmethod
+    def regularizer(self) -> Tensor:
+        """Sum of the absolute weights, a scalar."""
+
+    def at_fixed_points(
+        self, map_shape: tuple[int, int], *, neurons: Tensor, shift: Tensor | None = None
+    ) -> PointReadout | None:
+        """Return the evaluation-mode readout for one shift of all trials, made fast.
+
+        Parameters
+        ----------
+        map_shape : (int, int)
+            Rows and columns of the feature map.
+        neurons : int64 tensor, shape (neuron,)
+            The asked neurons.
+        shift : float tensor, shape (2,), optional
+            Added to every point.
+
+        Returns
+        -------
+        PointReadout or None
+            None where neurons do not read single points.
+        """
+        return None
+
+    def initialize(self, *, position_um: Tensor | None, mean_response: Tensor | None) -> None:
+        """Start from what was measured, before training.
+
+        Parameters
+        ----------
+        position_um : float tensor, shape (neuron, 2 or 3), optional
+            Cortical x, y and depth, micrometers.
+        mean_response : float tensor, shape (neuron,), optional
+            Mean standardized response. Below 0.01 counts as 0.01.
+
+        Raises
+        ------
+        ShapeError
+            If there is not one row a neuron.
+        UnitsError
+            If a value is not finite, or positions are needed and missing.
+        """
+        if mean_response is not None:
+            self._check_rows("mean_response", mean_response, ndim=1)
+            with torch.no_grad():
+                self.bias.copy_(inverse_response(mean_response.to(self.bias)))
+
+    def _check_rows(self, name: str, values: Tensor, *, ndim: int) -> None:
+        if values.ndim != ndim or len(values) != self.neuron_count:
+            raise ShapeError(
+                f"{name} has shape {tuple(values.shape)}; give one row for each of the "
+                f"{self.neuron_count} neurons"
+            )
+        if not torch.isfinite(values).all():
+            raise UnitsError(f"{name} has values that are not finite; leave those neurons out")
+
+
+def inverse_response(response: Tensor) -> Tensor:
+    """Return the value z at which ``ELU(z) + 1`` is the response.
+
+    Parameters
+    ----------
+    response : float tensor
+        Standardized responses; below 0.01 counts as 0.01.
+
+    Returns
+    -------
+    float tensor
+    """
+    response = response.clamp(min=SILENT_RESPONSE)
+    return torch.where(response > 1, response - 1, response.log())
+
+
+def check_channels(features: Tensor, expected: int) -> None:
+    """Refuse a feature map (trial, channel, y, x) of other channels than the weights."""
+    if features.shape[1] != expected:
+        raise ShapeError(
+            f"the feature map has {features.shape[1]} channels; the readout has weights for "
+            f"{expected}"
+        )
+
+
+def check_shift(shift: Tensor, trials: int) -> None:
+    """Refuse a shift that is not one pair a trial."""
+    if shift.shape != (trials, 2):
+        raise ShapeError(
+            f"shift has shape {tuple(shift.shape)}; give one (x, y) a trial: ({trials}, 2)"
+        )
+
+
+def keep_on_map(points: nn.Parameter) -> None:
+    """Project learned points onto the map, in place.
+
+    Clamping alone would leave a point that an update carried off the map without a gradient, for
+    good.
+    """
+    points.data.clamp_(-1, 1)
