@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import cyclopts
 
 from insilico.cli.tables import format_table
+
+if TYPE_CHECKING:
+    from insilico.models.recipes import Recipe
 
 app = cyclopts.App(name="models", help="List, show, download and import models.")
 
@@ -26,15 +29,23 @@ def list_models() -> None:
             recipe.input,
             recipe.species_area,
             recipe.data,
-            recipe.neurons,
-            recipe.parameters,
+            recipe.neurons or "-",
+            recipe.parameters or "-",
             recipe.license,
-            f"download {recipe.weights.bytes / 1e6:.1f} MB",
+            _weights(recipe),
         )
         for recipe in read_recipes()
     ]
     print(format_table(header, rows))
     print("\nBuilt in, with known answers: simulated-v1-image, simulated-v1-movie")
+
+
+def _weights(recipe: Recipe) -> str:
+    if recipe.checkpoint:
+        return "shipped"
+    if recipe.weights:
+        return f"download {recipe.weights.bytes / 1e6:.1f} MB"
+    return "train it"
 
 
 @app.command

@@ -1,4 +1,4 @@
-"""Recipes of the zoo: ``models/NAME/recipe.toml``, which model it is and where its weights are."""
+"""Recipes: which network, how it is trained, and where its weights are, in one TOML file."""
 
 from __future__ import annotations
 
@@ -10,9 +10,12 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from insilico import catalog
-from insilico.errors import CatalogError
+from insilico import catalog, configuration
+from insilico.errors import RecipeError
 from insilico.screen import SCREENS
+
+#: Folder of a zoo entry that holds its checkpoint, where the weights are small enough to ship.
+SHIPPED = "checkpoint"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,59 +61,99 @@ class Assumed:
 
 
 @dataclasses.dataclass(frozen=True)
-class Recipe:
-    """One entry of the zoo.
+class About:
+    """What a recipe says to people.
+
+    Parameters
+    ----------
+    architecture : str
+        Name in the registry.
+    input, species_area, data, license, reference : str
+        What goes in, whose neurons, which recordings, under which license, and what to cite.
+    mouse : str
+        The recording's key, for weights of one mouse.
+    neurons, parameters : int
+        Number of neurons and of trainable parameters, where there are weights; else 0.
+    """
+
+    architecture: str
+    input: str = ""
+    species_area: str = ""
+    data: str = ""
+    license: str = ""
+    reference: str = ""
+    mouse: str = ""
+    neurons: int = 0
+    parameters: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe(About):
+    """One recipe, of the zoo or of a user.
 
     Parameters
     ----------
     name : str
-        Name of its folder.
-    architecture : str
-        Name in the registry.
+        Name of its folder, or of the user's file.
+    path : Path
+        The file.
     options : mapping
         Options of the architecture that differ from its defaults.
-    input, species_area, data, license, reference : str
-        For people.
-    mouse : str
-        The recording's key in the weight file.
-    neurons, parameters : int
-        Number of neurons, and of trainable parameters.
-    weights : Weights
-        The published file.
-    assumed : Assumed
-        What the file does not carry.
-    folder : Path
-        Where recipe and card are.
+    training : mapping, optional
+        How it is trained; None where the weights alone are published.
+    weights, assumed : optional
+        Of published weights: where they are, and what they do not carry.
     """
 
-    name: str
-    architecture: str
-    options: Mapping[str, Any]
-    input: str
-    species_area: str
-    data: str
-    license: str
-    reference: str
-    mouse: str
-    neurons: int
-    parameters: int
-    weights: Weights
-    assumed: Assumed
-    folder: Path
+    name: str = ""
+    path: Path = Path()
+    options: Mapping[str, Any] = dataclasses.field(default_factory=lambda: MappingProxyType({}))
+    training: Mapping[str, Any] | None = None
+    weights: Weights | None = None
+    assumed: Assumed | None = None
+
+    @property
+    def folder(self) -> Path:
+        """Where recipe and card are."""
+        return self.path.parent
+
+    @property
+    def checkpoint(self) -> Path | None:
+        """The checkpoint that ships with the recipe, if one does."""
+        folder = self.folder / SHIPPED
+        return folder if folder.is_dir() else None
+
+    def assumptions(self) -> Assumed:
+        """Return what is assumed of published weights.
+
+        Raises
+        ------
+        RecipeError
+            If the recipe is of no published weights.
+        """
+        if self.assumed is None:
+            raise RecipeError(
+                f"{self.name} is not a recipe of published weights; give one from 'insilico models "
+                "list' that is downloaded"
+            )
+        return self.assumed
 
     @property
     def fingerprint(self) -> str:
         """SHA-256 of the recipe file, which includes the hash of the weights."""
-        return hashlib.sha256((self.folder / "recipe.toml").read_bytes()).hexdigest()
+        return hashlib.sha256(self.path.read_bytes()).hexdigest()
 
 
-def read_recipe(name: str, *, user_folder: Path | None = None) -> Recipe:
-    """Read one entry of the zoo.
+_TABLES = ("options", "training", "weights", "assumed")
+
+
+def read_recipe(source: str | Path, *, user_folder: Path | None = None) -> Recipe:
+    """Read one recipe.
 
     Parameters
     ----------
-    name : str
-        Name of the entry.
+    source : str or Path
+        Name of an entry of the zoo, or the path of a TOML file.
     user_folder : Path, optional
         As for :func:`insilico.catalog.entries`.
 
@@ -121,27 +164,35 @@ def read_recipe(name: str, *, user_folder: Path | None = None) -> Recipe:
     Raises
     ------
     CatalogError
-        If there is no such entry, or its recipe is not TOML or has a key that is missing, unknown
-        or of another type.
+        If there is no such entry.
+    RecipeError
+        If the recipe cannot be read, is not TOML, or has a key that is missing, unknown or of
+        another type.
     """
-    folder = catalog.find("models", name, user_folder=user_folder)
-    path = folder / "recipe.toml"
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise CatalogError(f"{path} is not TOML ({error}); correct it") from error
-    parts = {
-        "weights": _table(Weights, values.pop("weights", None), f"[weights] of {path}"),
-        "assumed": _table(Assumed, values.pop("assumed", None), f"[assumed] of {path}"),
-        "options": values.pop("options", {}),
-        "name": name,
-        "folder": folder,
-    }
-    recipe: Recipe = _table(Recipe, values, str(path), given=parts)
-    if recipe.assumed.screen not in SCREENS:
-        raise CatalogError(
-            f"{path} assumes the screen {recipe.assumed.screen!r}; give one of {', '.join(SCREENS)}"
-        )
+    path = _locate(source, user_folder)
+    values = _read(path)
+    tables = {name: values.pop(name) for name in _TABLES if name in values}
+    for name, table in tables.items():
+        if not isinstance(table, dict):
+            raise RecipeError(f"{name} in {path} is {table!r}; write it as a table, [{name}]")
+    about = _build(About, values, str(path))
+    if ("weights" in tables) != ("assumed" in tables):
+        missing = "assumed" if "weights" in tables else "weights"
+        raise RecipeError(f"[{missing}] of {path} is missing; published weights need both tables")
+    recipe = Recipe(
+        **dataclasses.asdict(about),
+        name=path.parent.name if path.name == "recipe.toml" else path.stem,
+        path=path,
+        options=tables.get("options", {}),
+        training=tables.get("training"),
+        weights=_build(Weights, tables["weights"], f"[weights] of {path}")
+        if "weights" in tables
+        else None,
+        assumed=_build(Assumed, tables["assumed"], f"[assumed] of {path}")
+        if "assumed" in tables
+        else None,
+    )
+    _check(recipe)
     return recipe
 
 
@@ -151,24 +202,37 @@ def read_recipes(*, user_folder: Path | None = None) -> list[Recipe]:
     return [read_recipe(name, user_folder=user_folder) for name in names]
 
 
-def _table(
-    kind: type[Any], values: Any, where: str, *, given: Mapping[str, Any] = MappingProxyType({})
-) -> Any:
-    """Build a dataclass from a table that must have exactly its fields."""
-    if not isinstance(values, dict):
-        raise CatalogError(f"{where} is missing; see the recipes of the zoo for an example")
-    wanted = {field.name: field.type for field in dataclasses.fields(kind)}
-    wanted = {name: hint for name, hint in wanted.items() if name not in given}
-    if missing := sorted(wanted.keys() - values.keys()):
-        raise CatalogError(f"{where} lacks {', '.join(missing)}; add it")
-    if unknown := sorted(values.keys() - wanted.keys()):
-        raise CatalogError(
-            f"{where} has the unknown key {', '.join(unknown)}; the keys are {', '.join(wanted)}"
+def _locate(source: str | Path, user_folder: Path | None) -> Path:
+    path = Path(source)
+    if path.suffix == ".toml" or path.parent != Path():
+        return path
+    return catalog.find("models", str(source), user_folder=user_folder) / "recipe.toml"
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RecipeError(
+            f"the recipe {path} cannot be read ({error.strerror}); give a TOML file or a name from "
+            "'insilico models list'"
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{path} is not TOML ({error}); correct it") from error
+
+
+def _build(kind: type[Any], values: Mapping[str, Any], what: str) -> Any:
+    return configuration.build(kind, values, what=what, error=RecipeError)
+
+
+def _check(recipe: Recipe) -> None:
+    if recipe.weights and not (recipe.mouse and recipe.neurons and recipe.parameters):
+        raise RecipeError(
+            f"{recipe.path} names weights and lacks mouse, neurons or parameters; add what they "
+            "are of"
         )
-    types: dict[str, Any] = {"str": str, "int": int, "float": (int, float)}
-    for name, value in values.items():
-        if not isinstance(value, types[str(wanted[name])]) or isinstance(value, bool):
-            raise CatalogError(
-                f"{name} in {where} is {value!r}; give a value of type {wanted[name]}"
-            )
-    return kind(**values, **given)
+    if recipe.assumed and recipe.assumed.screen not in SCREENS:
+        raise RecipeError(
+            f"{recipe.path} assumes the screen {recipe.assumed.screen!r}; give one of "
+            f"{', '.join(SCREENS)}"
+        )

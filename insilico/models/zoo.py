@@ -28,7 +28,7 @@ def list_models(*, user_folder: Path | None = None) -> list[Recipe]:
 
     Raises
     ------
-    CatalogError
+    RecipeError
         If a recipe is wrong.
     """
     return read_recipes(user_folder=user_folder)
@@ -67,7 +67,7 @@ def pull(
     user_folder: Path | None = None,
     progress: bool = False,
 ) -> Path:
-    """Download the weights of a zoo entry and make a checkpoint of them, once.
+    """Return the checkpoint of a zoo entry: shipped, or downloaded once.
 
     Parameters
     ----------
@@ -85,18 +85,26 @@ def pull(
     -------
     Path
         The checkpoint folder, ``<cache>/checkpoints/<name>-<recipe>-v1``, where ``<recipe>`` are
-        the first 8 digits of the recipe's SHA-256: a changed recipe makes a new checkpoint.
+        the first 8 digits of the recipe's SHA-256: a changed recipe makes a new checkpoint. A
+        shipped checkpoint stays where it is.
 
     Raises
     ------
     CatalogError
-        If there is no such entry.
+        If there is no such entry, or it has no weights.
     DownloadError
         If the weights cannot be downloaded as they are pinned.
     CheckpointError
         If the file does not match the recipe, or the cache cannot be written.
     """
     recipe = read_recipe(name, user_folder=user_folder)
+    if recipe.checkpoint:
+        return recipe.checkpoint
+    if recipe.weights is None:
+        raise CatalogError(
+            f"{name} is a recipe without weights; train it with 'insilico train {name} --data D "
+            "--out RUN'"
+        )
     folder = hub.cache_folder(cache) / "checkpoints" / f"{name}-{recipe.fingerprint[:8]}-v{FORMAT}"
     if not folder.exists():
         weights = hub.fetch(

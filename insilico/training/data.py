@@ -274,7 +274,7 @@ def _statistics(measured: Statistics, variables: list[int], *, uses_pupil: bool)
             "behavior_mean": measured.behavior_mean[variables],
             "behavior_std": measured.behavior_std[variables],
         }
-    pupil = {} if uses_pupil else {"pupil_mean": None, "pupil_std": None}
+    pupil: dict[str, Any] = {} if uses_pupil else {"pupil_mean": None, "pupil_std": None}
     return dataclasses.replace(measured, **behavior, **pupil)
 
 

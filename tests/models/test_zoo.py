@@ -11,7 +11,7 @@ import published_format as published
 import pytest
 import torch
 
-from insilico.errors import CatalogError, CheckpointError, DownloadError
+from insilico.errors import CatalogError, CheckpointError, DownloadError, RecipeError
 from insilico.models import zoo
 from insilico.models.checkpoint import load_checkpoint
 from insilico.models.sensorium2022 import BEHAVIOR_NAMES
@@ -138,10 +138,11 @@ def test_weights_that_do_not_match_their_recipe_are_refused(own_zoo, tmp_path):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("neurons = 7538", "", "lacks neurons"),
-        ("neurons = 7538", "neurons = 7538\ncolor = 1", "unknown key color"),
-        ("neurons = 7538", 'neurons = "many"', "neurons in .* is 'many'"),
-        ("[weights]", "[weight]", "weights.* is missing"),
+        ("neurons = 7538", "", "lacks mouse, neurons or parameters"),
+        ('architecture = "sensorium2022"', "", "lacks the key 'architecture'"),
+        ("neurons = 7538", "neuron = 7538", "no key 'neuron'; did you mean 'neurons'"),
+        ("neurons = 7538", 'neurons = "many"', "neurons is 'many'; give a whole number"),
+        ("[weights]", "[weight]", "no key 'weight'; "),
         ('screen = "sensorium"', 'screen = "cinema"', "screen 'cinema'"),
         ("neurons = 7538", "neurons = ", "is not TOML"),
     ],
@@ -149,7 +150,7 @@ def test_weights_that_do_not_match_their_recipe_are_refused(own_zoo, tmp_path):
 def test_wrong_recipe_is_refused_by_name(own_zoo, old, new, message):
     path = own_zoo / "models" / "my-network" / "recipe.toml"
     path.write_text(path.read_text().replace(old, new))
-    with pytest.raises(CatalogError, match=message):
+    with pytest.raises(RecipeError, match=message):
         zoo.list_models(user_folder=own_zoo)
 
 

@@ -56,7 +56,7 @@ def import_weights(
     state = read_state_dict(path)
     digest = file_sha256(path)
     recipes = [forced] if forced else read_recipes(user_folder=user_folder)
-    pinned = next((recipe for recipe in recipes if recipe.weights.sha256 == digest), None)
+    pinned = next((recipe for recipe in recipes if _pin(recipe) == digest), None)
     recipe = pinned or forced or _recognize(path, state, user_folder)
     if recipe.architecture not in _CONVERTERS:
         raise CheckpointError(
@@ -70,6 +70,10 @@ def import_weights(
         origin=_origin(path, digest, recipe, is_pinned=pinned is not None),
         source=str(path),
     )
+
+
+def _pin(recipe: Recipe) -> str | None:
+    return recipe.weights.sha256 if recipe.weights else None
 
 
 def _recognize(path: Path, state: Mapping[str, Tensor], user_folder: Path | None) -> Recipe:
@@ -89,7 +93,7 @@ def _origin(path: Path, digest: str, recipe: Recipe, *, is_pinned: bool) -> dict
     if is_pinned:
         return origin | {
             "recognized_by": "SHA-256 of the published file",
-            "url": recipe.weights.url,
+            "url": recipe.weights.url if recipe.weights else "",
             "data": recipe.data,
             "license": recipe.license,
             "reference": recipe.reference,

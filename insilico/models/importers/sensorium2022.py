@@ -106,7 +106,7 @@ def convert(
     mice = {
         mouse: Mouse(
             mouse,
-            SCREENS[recipe.assumed.screen],
+            SCREENS[recipe.assumptions().screen],
             _neurons(state[f"readout.{mouse}.source_grid"]),
             statistics,
         )
@@ -137,7 +137,7 @@ def _neurons(source_grid: Tensor) -> pd.DataFrame:
 
 
 def _statistics(network: Sensorium2022, recipe: Recipe) -> Statistics:
-    assumed = recipe.assumed
+    assumed = recipe.assumptions()
     sources = {
         "stimulus": f"assumed: {assumed.stimulus_reason}",
         "screen": f"assumed: {assumed.screen_reason}",
