@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Literal, cast
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -13,16 +13,17 @@ from torch import Tensor, nn
 from insilico.errors import CheckpointError, MouseError, ShapeError, UnitsError
 from insilico.models.cores.core import Core
 from insilico.models.network import Network
-from insilico.models.readouts.gaussian2d import FullGaussian2d, GaussType
+from insilico.models.readouts.options import ReadoutOptions, build_readout
 from insilico.models.readouts.points import PointReadout
 from insilico.models.readouts.readout import Readout
 from insilico.models.shifters import MLPShifter
 
+#: Refusal of a network that reads the gaze.
 NEEDS_GAZE = "the network needs pupil_center; give one standardized (x, y) a trial"
 
 
 @dataclasses.dataclass(frozen=True)
-class CoreReadoutOptions:
+class CoreReadoutOptions(ReadoutOptions):
     """Options that every network of a core and readouts has.
 
     Parameters
@@ -33,24 +34,16 @@ class CoreReadoutOptions:
         Variables that enter as constant channels after the stimulus.
     has_shifter : bool
         Whether gaze moves the receptive fields.
-    readout : {"gaussian"}
-        Kind of readout.
-    position, gauss_type, predictor_hidden_units, initial_sigma, initial_position_range
-        As for :class:`~insilico.models.readouts.gaussian2d.FullGaussian2d`.
     shifter_hidden_units, shifter_layers : int
         Size of the shifter.
+    others
+        As for :class:`~insilico.models.readouts.options.ReadoutOptions`.
     """
 
     height_px: int = 36
     width_px: int = 64
     behavior_names: tuple[str, ...] = ()
     has_shifter: bool = False
-    readout: Literal["gaussian"] = "gaussian"
-    position: Literal["cortex", "free"] = "cortex"
-    gauss_type: GaussType = "full"
-    predictor_hidden_units: int = 30
-    initial_sigma: float = 0.1
-    initial_position_range: float = 0.3
     shifter_hidden_units: int = 5
     shifter_layers: int = 3
 
@@ -86,7 +79,7 @@ class CoreReadoutNetwork(Network):
         self.core = core
         self.readout = nn.ModuleDict(
             {
-                name: build_readout(options, core.output_channels, count, map_shape=self.map_shape)
+                name: self._new_readout(core.output_channels, count)
                 for name, count in neuron_counts.items()
             }
         )
@@ -99,6 +92,15 @@ class CoreReadoutNetwork(Network):
                     for name in neuron_counts
                 }
             )
+
+    def _new_readout(self, channels: int, neuron_count: int) -> Readout:
+        readout = build_readout(self.options, channels, neuron_count, map_shape=self.map_shape)
+        if self.options.has_shifter and not readout.accepts_shift:
+            raise CheckpointError(
+                f"a {self.options.readout} readout cannot move with the gaze; set has_shifter to "
+                "false, or take another readout"
+            )
+        return readout
 
     @property
     def neuron_counts(self) -> dict[str, int]:
@@ -207,37 +209,3 @@ class CoreReadoutNetwork(Network):
 def respond(value: Tensor) -> Tensor:
     """Return the standardized response to a readout's value: ``ELU(z) + 1``."""
     return F.elu(value) + 1
-
-
-def build_readout(
-    options: CoreReadoutOptions, channels: int, neuron_count: int, *, map_shape: tuple[int, int]
-) -> Readout:
-    """Build one mouse's readout.
-
-    Parameters
-    ----------
-    options : CoreReadoutOptions
-        Which kind, and its options.
-    channels : int
-        Feature channels of the core.
-    neuron_count : int
-        Number of neurons.
-    map_shape : (int, int)
-        Rows and columns of the feature map.
-
-    Raises
-    ------
-    CheckpointError
-        If there is no such kind, or it cannot move with the gaze where it must.
-    """
-    if options.readout != "gaussian":
-        raise CheckpointError(f"there is no readout {options.readout!r}; give 'gaussian'")
-    return FullGaussian2d(
-        channels,
-        neuron_count,
-        position=options.position,
-        gauss_type=options.gauss_type,
-        predictor_hidden_units=options.predictor_hidden_units,
-        initial_sigma=options.initial_sigma,
-        initial_position_range=options.initial_position_range,
-    )

@@ -71,9 +71,13 @@ def _examples() -> dict[str, Example]:
             {"mouse-a": 12},
         ),
         "free positions": (
-            small | {"position": "free", "gauss_type": "isotropic", "initial_position_range": 1.0},
+            small
+            | {"position": "free", "gauss_type": "isotropic", "initial_position_range": 1.0}
+            | {"dropout": 0.2},
             {"mouse-a": 12},
         ),
+        "factorized readout": (small | {"readout": "factorized"}, {"mouse-a": 12, "mouse-b": 7}),
+        "pooled readout": (small | state | {"readout": "pooled"}, {"mouse-a": 12}),
     }
 
 

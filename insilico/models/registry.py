@@ -129,8 +129,8 @@ def parse_options(architecture: str, values: Mapping[str, Any]) -> Any:
 
 def _like(default: Any, value: Any, what: str) -> Any:
     """Give ``value`` the type of ``default``, where nothing is lost by it."""
-    if isinstance(default, tuple) and isinstance(value, list):
-        return tuple(value)
+    if isinstance(default, tuple) and isinstance(value, list | tuple):
+        return tuple(_like(default[0], item, what) for item in value) if default else tuple(value)
     if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if type(value) is not type(default):

@@ -64,6 +64,14 @@ def _examples() -> dict[str, Example]:
             small | {"position": "free", "gauss_type": "isotropic", "initial_position_range": 1.0},
             {"mouse-a": 12},
         ),
+        "factorized readout": (
+            small | {"readout": "factorized", "behavior_names": BEHAVIOR_NAMES},
+            {"mouse-a": 12, "mouse-b": 7},
+        ),
+        "pooled readout": (
+            small | {"readout": "pooled", "has_shifter": True},
+            {"mouse-a": 12, "mouse-b": 7},
+        ),
     }
 
 

@@ -7,12 +7,17 @@ from typing import Literal
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from insilico.errors import UnitsError
 from insilico.models.network import select_neurons
 from insilico.models.readouts.points import PointReadout
-from insilico.models.readouts.readout import Readout, check_channels, check_shift, keep_on_map
+from insilico.models.readouts.readout import (
+    Readout,
+    check_channels,
+    check_shift,
+    keep_on_map,
+    read_in_parts,
+)
 
 GaussType = Literal["full", "uncorrelated", "isotropic"]
 
@@ -22,11 +27,6 @@ SIGMA_SHAPES: dict[str, tuple[int, int]] = {
     "uncorrelated": (1, 2),
     "isotropic": (1, 1),
 }
-
-
-#: Feature values sampled at once, about 0.5 GB of float32. Where a batch of trials and neurons
-#: needs more, neurons are read in parts, and in training sampled again on the way back.
-VALUES_AT_ONCE = 1 << 27
 
 
 class FullGaussian2d(Readout):
@@ -226,12 +226,7 @@ def read_points(features: Tensor, points: Tensor, weights: Tensor) -> Tensor:
     -------
     float tensor, shape (trial, neuron)
     """
-    at_once = max(1, VALUES_AT_ONCE // max(1, features.shape[0] * features.shape[1]))
-    if points.shape[1] <= at_once:
-        return _read_points(features, points, weights)
-    parts = zip(torch.split(points, at_once, 1), torch.split(weights, at_once, 1), strict=True)
-    read = [checkpoint(_read_points, features, *part, use_reentrant=False) for part in parts]
-    return torch.cat(read, dim=1)
+    return read_in_parts(_read_points, features, points, weights)
 
 
 def _read_points(features: Tensor, points: Tensor, weights: Tensor) -> Tensor:

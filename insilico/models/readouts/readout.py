@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from insilico.errors import ShapeError, UnitsError
 from insilico.models.readouts.points import PointReadout
@@ -14,6 +16,10 @@ from insilico.models.readouts.points import PointReadout
 #: Smallest mean response, in standard deviations, that a bias is set to: that of a silent neuron
 #: would be minus infinity.
 SILENT_RESPONSE = 0.01
+
+#: Feature values (trial · channel · neuron) read at once, about 0.5 GB of float32. More neurons are
+#: read in parts, and in training read again on the way back.
+VALUES_AT_ONCE = 1 << 27
 
 
 class Readout(nn.Module, ABC):
@@ -129,6 +135,30 @@ def inverse_response(response: Tensor) -> Tensor:
     """
     response = response.clamp(min=SILENT_RESPONSE)
     return torch.where(response > 1, response - 1, response.log())
+
+
+def read_in_parts(read: Callable[..., Tensor], features: Tensor, *by_neuron: Tensor) -> Tensor:
+    """Return ``read(features, *by_neuron)``, some neurons at a time where memory asks for it.
+
+    Parameters
+    ----------
+    read : callable
+        Returns (trial, neuron).
+    features : float tensor, shape (trial, channel, y, x)
+        The core's output.
+    *by_neuron : tensor
+        Neurons lie along the second axis.
+
+    Returns
+    -------
+    float tensor, shape (trial, neuron)
+    """
+    at_once = max(1, VALUES_AT_ONCE // max(1, features.shape[0] * features.shape[1]))
+    if by_neuron[0].shape[1] <= at_once:
+        return read(features, *by_neuron)
+    parts = zip(*(torch.split(values, at_once, 1) for values in by_neuron), strict=True)
+    answers = [checkpoint(read, features, *part, use_reentrant=False) for part in parts]
+    return torch.cat(answers, dim=1)
 
 
 def check_channels(features: Tensor, expected: int) -> None:
