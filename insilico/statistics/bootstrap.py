@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -28,7 +29,7 @@ class MeanInterval(NamedTuple):
 
 
 def bootstrap_mean_interval(
-    values: ArrayLike, *, confidence: float = 0.95, draws: int = 2000, seed: int
+    values: ArrayLike, *, confidence: float = 0.95, draws: int = 2000, seed: int | Sequence[int]
 ) -> MeanInterval:
     """Return the mean over neurons with its bootstrap confidence interval.
 
@@ -40,7 +41,7 @@ def bootstrap_mean_interval(
         Between 0 and 1.
     draws : int
         Number of samples drawn with replacement.
-    seed : int
+    seed : int or sequence of int
         Of the draws.
 
     Returns
@@ -70,7 +71,9 @@ def bootstrap_mean_interval(
     return MeanInterval(mean, low, high, len(known))
 
 
-def bootstrap_means(values: FloatArray, *, draws: int = 2000, seed: int) -> FloatArray:
+def bootstrap_means(
+    values: FloatArray, *, draws: int = 2000, seed: int | Sequence[int]
+) -> FloatArray:
     """Return the means of samples of neurons, drawn with replacement.
 
     Parameters
@@ -79,7 +82,7 @@ def bootstrap_means(values: FloatArray, *, draws: int = 2000, seed: int) -> Floa
         Without NaN; every column sees the same samples.
     draws : int
         Number of samples.
-    seed : int
+    seed : int or sequence of int
         Of the draws.
 
     Returns

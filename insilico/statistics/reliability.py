@@ -20,6 +20,7 @@ from insilico.errors import ShapeError
 
 FloatArray = np.ndarray[Any, np.dtype[np.float64]]
 IntArray = np.ndarray[Any, np.dtype[np.int64]]
+BoolArray = np.ndarray[Any, np.dtype[np.bool_]]
 #: Responses of one trial, (row, neuron), of any floating type.
 TrialArray = np.ndarray[Any, np.dtype[np.floating[Any]]]
 
@@ -257,7 +258,7 @@ class RepeatMoments(NamedTuple):
     #: float array, shape (stimulus row,).
     repeats: FloatArray
     #: bool array, shape (neuron,): no response differs from another beyond rounding.
-    is_constant: np.ndarray[Any, np.dtype[np.bool_]]
+    is_constant: BoolArray
 
 
 def check_index(stimulus_index: ArrayLike) -> IntArray:
@@ -333,14 +334,15 @@ def repeat_moments(recorded: Sequence[TrialArray], stimulus_index: ArrayLike) ->
     if not stacks:
         nothing = np.empty((0, neuron_count))
         return RepeatMoments(nothing, nothing, np.empty(0), np.ones(neuron_count, bool))
-    lowest = np.min([stack.min(axis=(0, 1)) for stack in stacks], axis=0)
-    highest = np.max([stack.max(axis=(0, 1)) for stack in stacks], axis=0)
-    largest = np.maximum(np.abs(lowest), np.abs(highest))
     return RepeatMoments(
         np.concatenate([stack.mean(axis=0) for stack in stacks]),
         np.concatenate([stack.var(axis=0, ddof=1) for stack in stacks]),
         np.repeat([float(len(stack)) for stack in stacks], [stack.shape[1] for stack in stacks]),
-        highest - lowest <= ROUNDINGS * rounding_of(recorded) * largest,
+        is_constant(
+            np.concatenate([stack.min(axis=1) for stack in stacks]),
+            np.concatenate([stack.max(axis=1) for stack in stacks]),
+            rounding=rounding_of(recorded),
+        ),
     )
 
 
@@ -365,10 +367,8 @@ def power_of_stack(stack: FloatArray, *, rounding: float) -> FloatArray:
     of_sum = stack.sum(axis=0).var(axis=0, ddof=1)
     of_each = stack.var(axis=1, ddof=1).sum(axis=0)
     power = (of_sum - of_each) / (repeat_count * (repeat_count - 1))
-    lowest, highest = stack.min(axis=1), stack.max(axis=1)
-    largest = np.maximum(np.abs(lowest), np.abs(highest))
-    is_constant = (highest - lowest <= ROUNDINGS * rounding * largest).all(axis=0)
-    result: FloatArray = np.where(is_constant, np.nan, power)
+    is_flat = [is_constant(repeat, repeat, rounding=rounding) for repeat in stack]
+    result: FloatArray = np.where(np.all(is_flat, axis=0), np.nan, power)
     return result
 
 
@@ -378,6 +378,13 @@ def rounding_of(*trials: Sequence[TrialArray]) -> float:
     return max((float(np.finfo(kind).eps) for kind in kinds if kind.kind == "f"), default=2e-16)
 
 
+def is_constant(lowest: TrialArray, highest: TrialArray, *, rounding: float) -> BoolArray:
+    """Whether nothing differs beyond rounding, from ends of some ranges, (range, neuron)."""
+    low, high = lowest.min(axis=0), highest.max(axis=0)
+    flat: BoolArray = high - low <= ROUNDINGS * rounding * np.maximum(np.abs(low), np.abs(high))
+    return flat
+
+
 def center(values: FloatArray, *, rounding: float) -> tuple[FloatArray, FloatArray]:
     """Return (row, neuron) without its mean, and its sum of squares: NaN where constant."""
     centered = values - values.mean(axis=0)
@@ -385,8 +392,8 @@ def center(values: FloatArray, *, rounding: float) -> tuple[FloatArray, FloatArr
     centered -= centered.mean(axis=0)
     power = np.einsum("rn,rn->n", centered, centered)
     largest = np.abs(values).max(axis=0)
-    is_constant = power <= len(values) * (ROUNDINGS * rounding * largest) ** 2
-    return centered, np.where(is_constant, np.nan, power)
+    is_flat = power <= len(values) * (ROUNDINGS * rounding * largest) ** 2
+    return centered, np.where(is_flat, np.nan, power)
 
 
 def correlate_columns(first: FloatArray, second: FloatArray, *, rounding: float) -> FloatArray:
