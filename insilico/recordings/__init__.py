@@ -1,1 +1,16 @@
 """Recordings on disk, read into trials: one reader a format, statistics, checks, a fast cache."""
+
+from insilico.recordings.cache import CachedRecording, cache_recording
+from insilico.recordings.opening import open_recording, open_recordings
+from insilico.recordings.recording import SIGNALS, TIERS, Recording, Trial
+
+__all__ = [
+    "SIGNALS",
+    "TIERS",
+    "CachedRecording",
+    "Recording",
+    "Trial",
+    "cache_recording",
+    "open_recording",
+    "open_recordings",
+]

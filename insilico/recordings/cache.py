@@ -1,0 +1,350 @@
+"""Trials decoded once into memory-mapped arrays, so that training never parses files again."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from insilico.errors import RecordingError
+from insilico.files import atomic_folder
+from insilico.models.mouse import Statistics
+from insilico.progress import progress_bar
+from insilico.recordings.measuring import Measurement
+from insilico.recordings.recording import FloatArray, Recording, Trial
+from insilico.recordings.repeats import StimulusMatcher
+from insilico.recordings.source import Source, open_source
+from insilico.recordings.stored import load_arrays, save_arrays
+from insilico.recordings.trials import TrialFiles
+from insilico.recordings.writing import LevelWriter, RowWriter, closing
+
+Array = np.ndarray[Any, Any]
+IntArray = np.ndarray[Any, np.dtype[np.int64]]
+
+#: Changes when the files of a cache or what they mean change; caches of others are built again.
+CACHE_VERSION = 1
+
+#: Disk space that must stay free when a cache has been written.
+SPARE_BYTES = 64 * 2**20
+
+#: Signals and the array that holds each.
+_MAPPED = ("stimulus", "responses", "behavior", "pupil_center")
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class CachedRecording:
+    """A recording with all its trials in memory-mapped arrays.
+
+    A *row* is a frame of a movie, or an image. A *position* is the number of a row of the trials
+    table; the rows of a trial follow one another. Trials of the tier "none" have no rows.
+
+    Parameters
+    ----------
+    recording : Recording
+        Neurons, screen, names and rates.
+    folder : Path
+        Where the arrays lie.
+    trials : DataFrame, one row a trial
+        That of the recording with ``frame_count`` (1 for images, 0 for the tier "none"),
+        ``has_responses`` (False where they are all zero or withheld) and ``stimulus_index``
+        completed from the stimuli: every trial outside the training tier has one, and
+        trials of the training tier have -1 where the files do not say.
+    stimulus : memmap, shape (row, channel, y, x)
+        Gray levels: uint8 if all are whole numbers 0-255, else float32.
+    responses : float32 memmap, shape (row, neuron)
+        Recorded units; zeros where withheld.
+    behavior : float32 memmap, shape (row, variable), or None
+        Recorded units.
+    pupil_center : float32 memmap, shape (row, 2), or None
+        Recorded units.
+    first_row : int array, shape (trial,)
+        Where each trial starts.
+    statistics : Statistics
+        Measured over all frames of the training trials; nothing is known where there are none.
+    response_mean : float array, shape (neuron,)
+        Mean response in training trials, recorded units; NaN where there are none.
+    content_sha256 : str
+        Hash of the decoded trials, the same for a folder and its zip.
+    """
+
+    recording: Recording
+    folder: Path
+    trials: pd.DataFrame
+    stimulus: Array
+    responses: Array
+    behavior: Array | None
+    pupil_center: Array | None
+    first_row: IntArray
+    statistics: Statistics
+    response_mean: FloatArray
+    content_sha256: str
+
+    def trials_of(self, *tiers: str) -> IntArray:
+        """Return the positions of the trials of some tiers that have responses, in order."""
+        chosen = self.trials["tier"].isin(tiers) & self.trials["has_responses"]
+        return np.flatnonzero(chosen.to_numpy()).astype(np.int64)
+
+    def rows(self, position: int, start: int = 0, stop: int | None = None) -> slice:
+        """Return where the frames of a trial lie in the arrays.
+
+        Parameters
+        ----------
+        position : int
+            Row number of the trials table.
+        start, stop : int, optional
+            First frame and the one after the last, counted in the trial; all by default.
+
+        Raises
+        ------
+        RecordingError
+            If the trial has no such frames.
+        """
+        frames = int(self.trials["frame_count"].to_numpy()[position])
+        stop = frames if stop is None else stop
+        if not 0 <= start <= stop <= frames:
+            raise RecordingError(
+                f"frames {start} to {stop} of trial {position} of mouse {self.recording.mouse} "
+                f"were asked for; it has frames 0 to {frames}"
+            )
+        first = int(self.first_row[position])
+        return slice(first + start, first + stop)
+
+
+def cache_recording(
+    recording: Recording, *, folder: Path, progress: bool = False
+) -> CachedRecording:
+    """Open the cache of a recording, after decoding its trials into it if need be.
+
+    All trials pass by once, one at a time: memory does not grow with the recording.
+
+    Parameters
+    ----------
+    recording : Recording
+        As :func:`~insilico.recordings.opening.open_recording` returns it.
+    folder : Path
+        Where caches are kept; this one lies in ``<mouse>-<fingerprint>``, where the fingerprint is
+        of the names, sizes and times of the recording's files. A damaged one is built again.
+    progress : bool
+        Show a bar.
+
+    Returns
+    -------
+    CachedRecording
+
+    Raises
+    ------
+    RecordingError
+        If a trial is missing or damaged, nothing varies, or the disk has too little room. No cache
+        is left behind then.
+    """
+    source = open_source(recording.source)
+    fingerprint = _fingerprint(recording, source)
+    place = Path(folder) / f"{recording.mouse}-{fingerprint[:8]}"
+    if (cached := _open(recording, place, fingerprint)) is not None:
+        return cached
+    _demand_files(recording, source)
+    _demand_space(place.parent, _size_bytes(recording, source))
+    try:
+        with atomic_folder(place) as draft:
+            _fill(recording, draft, fingerprint, progress=progress)
+    except OSError as error:
+        # Another process may have built the same cache at the same time, and been faster.
+        if (cached := _open(recording, place, fingerprint)) is not None:
+            return cached
+        raise RecordingError(
+            f"the cache {place} cannot be written ({error.strerror or error}); free some space or "
+            "choose another folder for it"
+        ) from error
+    if (cached := _open(recording, place, fingerprint)) is None:
+        raise RecordingError(f"the cache {place} was changed while it was written; start again")
+    return cached
+
+
+def trial_rows(recording: Recording, trial: Trial) -> dict[str, Array]:
+    """Return each recorded signal of a trial with rows first.
+
+    Returns
+    -------
+    dict of str to array
+        ``stimulus`` (row, channel, y, x), ``responses`` (row, neuron) and, where recorded,
+        ``behavior`` (row, variable) and ``pupil_center`` (row, 2).
+    """
+    signals = {name: getattr(trial, name) for name in _MAPPED}
+    axis = {"stimulus": 1} if recording.kind == "movie" else {}
+    return {
+        name: np.moveaxis(values, axis.get(name, -1), 0)
+        if recording.kind == "movie"
+        else values[None]
+        for name, values in signals.items()
+        if values is not None
+    }
+
+
+def _fill(recording: Recording, folder: Path, fingerprint: str, *, progress: bool) -> None:
+    """Decode all trials into a folder and measure them on the way."""
+    measurement = Measurement(recording)
+    count = len(recording.trials)
+    frame_count, has_responses = np.zeros(count, np.int64), np.zeros(count, bool)
+    writers = _open_writers(recording, folder)
+    tiers = recording.trials["tier"].tolist()
+    with (
+        closing(*writers.values()),
+        progress_bar(f"reading {recording.mouse}", count, shown=progress) as advance,
+    ):
+        for position, number in enumerate(recording.trials["trial"].tolist()):
+            if tiers[position] != "none":
+                rows = trial_rows(recording, recording.read(number))
+                frame_count[position] = len(rows["stimulus"])
+                has_responses[position] = rows["responses"].any()
+                measurement.add(rows, tier=tiers[position], has_responses=has_responses[position])
+                for signal, writer in writers.items():
+                    writer.write(rows[signal])
+            advance(1)
+    if not frame_count.any():
+        raise RecordingError(f"{recording.source} has no trial to read; fetch it again")
+    first_row = np.cumsum(frame_count) - frame_count
+    stimulus = np.load(folder / "stimulus.npy", mmap_mode="r", allow_pickle=False)
+    statistics = measurement.statistics()
+    save_arrays(
+        folder,
+        contents={
+            "version": CACHE_VERSION,
+            "fingerprint": fingerprint,
+            "content_sha256": measurement.content_sha256,
+            "sources": dict(statistics.sources),
+        },
+        arrays={
+            "frame_count": frame_count,
+            "has_responses": has_responses,
+            "first_row": first_row,
+            "stimulus_index": complete_index(recording, stimulus, first_row, frame_count),
+            "response_mean": measurement.response_mean,
+            **{
+                field.name: np.asarray(value, np.float64)
+                for field in dataclasses.fields(statistics)
+                if field.name != "sources"
+                and (value := getattr(statistics, field.name)) is not None
+            },
+        },
+        mapped=tuple(writers),
+    )
+
+
+def complete_index(
+    recording: Recording, stimulus: Array, first_row: IntArray, frame_count: IntArray
+) -> IntArray:
+    """Tell repeats outside the training tier from the stimuli, where the files do not say."""
+    index = recording.trials["stimulus_index"].to_numpy(np.int64).copy()
+    is_open = (index < 0) & (recording.trials["tier"] != "train").to_numpy() & (frame_count > 0)
+    matcher = StimulusMatcher(first=int(index.max(initial=-1)) + 1)
+    for position in np.flatnonzero(is_open):
+        first = first_row[position]
+        index[position] = matcher.index_of(stimulus[first : first + frame_count[position]])
+    return index
+
+
+def _open_writers(recording: Recording, folder: Path) -> dict[str, RowWriter | LevelWriter]:
+    shape = (len(recording.channel_names), *recording.screen.shape)
+    widths = {
+        "responses": len(recording.neurons),
+        "behavior": len(recording.behavior_names),
+        "pupil_center": 2 * recording.has_pupil,
+    }
+    return {"stimulus": LevelWriter(folder / "stimulus.npy", row_shape=shape)} | {
+        signal: RowWriter(folder / f"{signal}.npy", row_shape=(width,), dtype=np.float32)
+        for signal, width in widths.items()
+        if width
+    }
+
+
+def _open(recording: Recording, place: Path, fingerprint: str) -> CachedRecording | None:
+    """Open a cache, or return None where it is missing, damaged or of other files."""
+    loaded = load_arrays(place)
+    if loaded is None:
+        return None
+    contents, arrays = loaded
+    if contents.get("version") != CACHE_VERSION or contents.get("fingerprint") != fingerprint:
+        return None
+    trials = recording.trials.assign(
+        frame_count=arrays["frame_count"],
+        has_responses=arrays["has_responses"],
+        stimulus_index=arrays["stimulus_index"],
+    )
+    known = {
+        field.name: arrays.get(field.name)
+        for field in dataclasses.fields(Statistics)
+        if field.name != "sources"
+    }
+    return CachedRecording(
+        recording=recording,
+        folder=place,
+        trials=trials,
+        **{signal: arrays.get(signal) for signal in _MAPPED},  # type: ignore[arg-type]
+        first_row=arrays["first_row"],
+        statistics=Statistics(**known, sources=contents["sources"]),  # type: ignore[arg-type]
+        response_mean=arrays["response_mean"],
+        content_sha256=contents["content_sha256"],
+    )
+
+
+def _fingerprint(recording: Recording, source: Source) -> str:
+    """Hash what tells whether the files of a recording have changed."""
+    lines = [f"cache {CACHE_VERSION}", recording.layout, *source.stamp]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def _files(recording: Recording) -> TrialFiles:
+    """Return the files behind a recording that was opened from disk."""
+    files = getattr(recording.read, "files", None)
+    if not isinstance(files, TrialFiles):
+        raise RecordingError(
+            f"the recording of mouse {recording.mouse} was not opened from files; write it to a "
+            "folder and open that"
+        )
+    return files
+
+
+def _demand_files(recording: Recording, source: Source) -> None:
+    """Refuse a recording that lacks files before hours are spent on the others."""
+    missing = [member for member in _files(recording).needed() if member not in source.sizes]
+    if missing:
+        raise RecordingError(
+            f"{source.describe(missing[0])} is missing"
+            + (f", like {len(missing) - 1} more files" if missing[1:] else "")
+            + "; fetch the recording again ('insilico recordings check' lists all)"
+        )
+
+
+def _size_bytes(recording: Recording, source: Source) -> int:
+    """Return the most that the cache of a recording can take on disk."""
+    files, total = _files(recording), 0
+    for signal, folder in files.folders.items():
+        members = [member for member in files.needed() if member.startswith(f"{folder}/")]
+        header = source.read_header(members[0])
+        values = sum(source.sizes[member] for member in members) / max(header.dtype.itemsize, 1)
+        if signal == "stimulus":
+            values *= np.prod(recording.screen.shape) / np.prod(
+                _frame_shape(recording, header.shape)
+            )
+        bytes_each = 1 if signal == "stimulus" and header.dtype == np.uint8 else 4
+        total += int(values * bytes_each)
+    return total
+
+
+def _frame_shape(recording: Recording, shape: tuple[int, ...]) -> tuple[int, ...]:
+    return shape[:2] if recording.kind == "movie" else shape[1:]
+
+
+def _demand_space(folder: Path, needed: int) -> None:
+    existing = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
+    free = shutil.disk_usage(existing).free
+    if free < needed + SPARE_BYTES:
+        raise RecordingError(
+            f"the cache needs up to {needed / 1e9:.1f} GB and {existing} has {free / 1e9:.1f} GB "
+            "free; free some space or choose another folder for the cache"
+        )
