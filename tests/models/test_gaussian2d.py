@@ -1,5 +1,7 @@
 """The Gaussian readout and its fast form at fixed points."""
 
+import math
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -7,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from insilico.errors import ShapeError, UnitsError
+from insilico.models.readouts import readout as base
 from insilico.models.readouts.gaussian2d import FullGaussian2d, normalize_cortex
 from insilico.models.readouts.points import PointReadout
 
@@ -110,6 +113,56 @@ def test_cortex_is_centered_and_divided_by_one_number():
     position_um = torch.tensor([[0.0, 10.0], [100.0, 10.0], [200.0, 40.0]])
     expected = torch.tensor([[-1.0, -0.1], [0.0, -0.1], [1.0, 0.2]])
     torch.testing.assert_close(normalize_cortex(position_um), expected)
+
+
+def test_neurons_at_one_place_are_centered_and_stay_finite():
+    assert normalize_cortex(torch.full((3, 2), 7.0)).tolist() == [[0.0, 0.0]] * 3
+
+
+def test_start_takes_cortical_x_and_y_and_the_inverse_of_the_response():
+    readout = FullGaussian2d(3, 3)
+    position_um = torch.tensor([[0.0, 10.0, 5.0], [100.0, 10.0, -900.0], [200.0, 40.0, 0.0]])
+    mean_response = torch.tensor([0.5, 3.0, 0.0])
+    readout.initialize(position_um=position_um, mean_response=mean_response)
+    torch.testing.assert_close(readout.source_grid, normalize_cortex(position_um[:, :2]))
+    silent = math.log(0.01)
+    torch.testing.assert_close(readout.bias.data, torch.tensor([math.log(0.5), 2.0, silent]))
+
+
+def test_start_without_cortical_positions_is_refused_where_they_are_needed():
+    readout = FullGaussian2d(3, 4)
+    with pytest.raises(UnitsError, match="give position_um, or set the option position"):
+        readout.initialize(position_um=None, mean_response=None)
+    free_readout().initialize(position_um=None, mean_response=None)
+    readout.source_grid.normal_()
+    before = readout.source_grid.clone()
+    readout.initialize(position_um=None, mean_response=None)
+    assert torch.equal(readout.source_grid, before)
+
+
+def test_free_points_that_an_update_carried_off_the_map_come_back_and_keep_learning():
+    torch.manual_seed(0)
+    readout = free_readout(initial_sigma=1e-6).train()
+    readout._mu.data.fill_(1.7)
+    readout.sigma.data.zero_()
+    readout(torch.randn(2, 3, 6, 8)).sum().backward()
+    assert readout._mu.detach().unique().tolist() == [1]
+    assert readout._mu.grad.abs().min() > 0
+
+
+@pytest.mark.parametrize("at_once", [1, 4])
+def test_neurons_read_in_parts_answer_and_learn_the_same(at_once, monkeypatch):
+    readout = free_readout().train()
+    features = torch.randn(2, 3, 6, 8, requires_grad=True)
+    results = []
+    for limit in (base.VALUES_AT_ONCE, at_once * 2 * 3):
+        monkeypatch.setattr(base, "VALUES_AT_ONCE", limit)
+        torch.manual_seed(3)
+        answer = readout(features)
+        wanted = (features, readout._mu, readout.sigma, readout._features)
+        results.append((answer, *torch.autograd.grad(answer.square().sum(), wanted)))
+    for whole, parts in zip(*results, strict=True):
+        torch.testing.assert_close(parts, whole)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import dataclasses
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from insilico.errors import CatalogError, CheckpointError, MouseError, ShapeError, UnitsError
 from insilico.models import registry
@@ -187,6 +188,88 @@ def test_wrong_inputs_are_refused(network):
             network(stimulus, mouse=mouse, **rest, **{name: value[:, :1]})
 
 
+def test_zero_drive_gives_the_mean_response_that_the_readout_started_from(network):
+    for mouse, count in network.neuron_counts.items():
+        position_um = 100 * torch.rand(count, 3, dtype=torch.float64)
+        mean_response = torch.linspace(0.05, 2.5, count, dtype=torch.float64)
+        network.initialize_readout(mouse, position_um=position_um, mean_response=mean_response)
+        nothing = torch.zeros(2, network.core.output_channels, *network.map_shape)
+        answer = F.elu(network.readout[mouse](nothing)) + 1
+        expected = mean_response.float().expand(2, -1)
+        torch.testing.assert_close(answer, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_readout_start_refuses_other_neurons_and_values_that_are_not_finite(network):
+    mouse, count = next(iter(network.neuron_counts.items()))
+    position_um, mean_response = torch.rand(count, 2), torch.ones(count)
+    with pytest.raises(ShapeError, match=r"mean_response .* one row"):
+        network.initialize_readout(mouse, position_um=position_um, mean_response=mean_response[1:])
+    with pytest.raises(UnitsError, match=r"mean_response .* not finite"):
+        network.initialize_readout(mouse, position_um=position_um, mean_response=mean_response / 0)
+    with pytest.raises(MouseError, match="nobody"):
+        network.initialize_readout("nobody", position_um=None, mean_response=None)
+
+
+def test_regularizers_are_positive_and_pull_on_the_weights(network):
+    for mouse in network.neuron_counts:
+        penalties = network.regularizers(mouse)
+        assert penalties.keys() == {"core", "readout"}
+        for part, penalty in penalties.items():
+            assert penalty.ndim == 0
+            assert 0 < penalty < torch.inf
+            network.zero_grad()
+            penalty.backward()
+            pulled = {n for n, p in network.named_parameters() if p.grad is not None}
+            assert pulled
+            prefix = "core." if part == "core" else f"readout.{mouse}."
+            assert all(name.startswith(prefix) for name in pulled)
+
+
+def test_frozen_core_keeps_its_buffers(network):
+    stimulus, state = inputs(network)
+    network.train()
+    network.core.eval()
+    before = {name: value.clone() for name, value in network.core.named_buffers()}
+    network(stimulus, mouse=next(iter(network.neuron_counts)), **state)
+    for name, value in network.core.named_buffers():
+        torch.testing.assert_close(value, before[name], rtol=0, atol=0)
+
+
+def test_recomputed_activations_change_nothing_but_memory(network):
+    stimulus, state = inputs(network)
+    mouse = next(iter(network.neuron_counts))
+    network.train()
+    recomputed = copy.deepcopy(network)
+    recomputed.checkpoints_activations = True
+    answers = []
+    for one in (network, recomputed):
+        torch.manual_seed(7)
+        answers.append(one(stimulus, mouse=mouse, **state))
+        answers[-1].square().sum().backward()
+    torch.testing.assert_close(answers[0], answers[1], rtol=0, atol=0)
+    twins = zip(network.named_parameters(), recomputed.parameters(), strict=True)
+    for (name, plain), again in twins:
+        if f".{mouse}." in name or name.startswith("core."):
+            torch.testing.assert_close(again.grad, plain.grad, rtol=1e-5, atol=1e-5, msg=name)
+    for plain, again in zip(network.buffers(), recomputed.buffers(), strict=True):
+        torch.testing.assert_close(again, plain, rtol=0, atol=0)
+
+
+def test_recomputation_keeps_less_of_the_core_until_backward():
+    network = copy.deepcopy(NETWORKS["factorized3d: cnn"]).train()
+    stimulus, _ = inputs(network)
+    kept = []
+    for checkpoints in (False, True):
+        network.checkpoints_activations = checkpoints
+        sizes = []
+        with torch.autograd.graph.saved_tensors_hooks(
+            lambda value, sizes=sizes: sizes.append(value.numel()) or value, lambda value: value
+        ):
+            network(stimulus, mouse="mouse-a")
+        kept.append(sum(sizes))
+    assert kept[1] < 0.5 * kept[0]
+
+
 def test_unknown_architecture_is_refused_with_the_known_ones():
     with pytest.raises(CatalogError, match="sensorium2022"):
         registry.build("perceptron", {}, {"a": 1})
@@ -204,6 +287,20 @@ def test_unknown_architecture_is_refused_with_the_known_ones():
 def test_wrong_options_are_refused_by_name(options, message):
     with pytest.raises(CheckpointError, match=message):
         registry.build("sensorium2022", options, {"a": 1})
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"channels": [8, "many"]}, "option channels is 'many'"),
+        ({"channels": 8}, "option channels is 8"),
+        ({"readout": "nearest"}, "one of gaussian, factorized, pooled"),
+        ({"readout": "factorized", "has_shifter": True}, "cannot move with the gaze"),
+    ],
+)
+def test_wrong_options_of_movie_networks_are_refused_by_name(options, message):
+    with pytest.raises(CheckpointError, match=message):
+        registry.build("factorized3d", options, {"a": 1})
 
 
 def test_options_survive_a_round_trip_through_plain_tables(network):

@@ -50,13 +50,15 @@ class Core(nn.Module, ABC):
 
 @contextlib.contextmanager
 def _untracked(layer: nn.Module) -> Iterator[None]:
-    """Leave running statistics alone: the first pass has seen this batch already."""
+    """Let copies of the running statistics be updated: the first pass has seen this batch."""
     norms = [module for module in layer.modules() if isinstance(module, _BatchNorm)]
-    tracked = [norm.track_running_stats for norm in norms]
-    for norm in norms:
-        norm.track_running_stats = False
+    originals = [dict(norm.named_buffers(recurse=False)) for norm in norms]
+    for norm, buffers in zip(norms, originals, strict=True):
+        for name, value in buffers.items():
+            setattr(norm, name, value.clone())
     try:
         yield
     finally:
-        for norm, value in zip(norms, tracked, strict=True):
-            norm.track_running_stats = value
+        for norm, buffers in zip(norms, originals, strict=True):
+            for name, value in buffers.items():
+                setattr(norm, name, value)
