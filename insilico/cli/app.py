@@ -8,7 +8,7 @@ import sys
 import cyclopts
 
 import insilico
-from insilico.cli import demo, models, respond, run, validate
+from insilico.cli import demo, models, respond, run, simulate, validate
 from insilico.errors import InsilicoError
 
 #: Exit code of a user's mistake, and of a run that was stopped half way.
@@ -26,6 +26,7 @@ app.command(demo.demo)
 app.command(models.app)
 app.command(respond.respond)
 app.command(run.run)
+app.command(simulate.simulate)
 app.command(validate.validate)
 
 

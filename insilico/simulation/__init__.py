@@ -1,7 +1,19 @@
 """A simulated V1 whose every answer is known: parameters in a table, responses like any twin's."""
 
 from insilico.simulation.network import SimulatedV1Network
+from insilico.simulation.normalization import draw_normalization
+from insilico.simulation.plan import SimulationOptions
 from insilico.simulation.population import draw_population
 from insilico.simulation.simulated_v1 import SimulatedV1
+from insilico.simulation.writer import population_twin, read_ground_truth, write_recordings
 
-__all__ = ["SimulatedV1", "SimulatedV1Network", "draw_population"]
+__all__ = [
+    "SimulatedV1",
+    "SimulatedV1Network",
+    "SimulationOptions",
+    "draw_normalization",
+    "draw_population",
+    "population_twin",
+    "read_ground_truth",
+    "write_recordings",
+]

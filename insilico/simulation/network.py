@@ -10,8 +10,9 @@ the null subunit by ``1 - d``: a simple cell is the rectified real part of the w
 energy cell the weighted sum of squared moduli (Adelson & Bergen 1985, doi 10.1364/JOSAA.2.000284).
 For images there is one subunit, ``z`` itself.
 
-Later mechanisms (divisive surround, contrast gain, behavioral gain, noise) act between
-:meth:`SimulatedV1Network.drive` and the returned response.
+Contrast gain and a divisive surround (:mod:`insilico.simulation.normalization`) act between
+:meth:`SimulatedV1Network.drive` and the returned response where the population has them. Behavior,
+calcium and noise belong to the recording (:mod:`insilico.simulation.responses`), not to the neuron.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from torch import Tensor
 from insilico.models.network import Network, select_neurons
 from insilico.screen import Screen
 from insilico.simulation.kernels import spatial_kernels, temporal_kernels
+from insilico.simulation.normalization import column, pool_windows
 from insilico.stimuli.stimuli import Kind
 
 
@@ -33,7 +35,9 @@ class SimulatedV1Network(Network):
     Parameters
     ----------
     population : DataFrame
-        As :func:`insilico.simulation.draw_population` draws it.
+        As :func:`insilico.simulation.draw_population` draws it, with the columns of
+        :func:`insilico.simulation.draw_normalization` where neurons have a contrast gain or a
+        surround.
     screen : Screen
         Pixels and frame rate.
     kind : {"image", "movie"}
@@ -47,6 +51,9 @@ class SimulatedV1Network(Network):
     null: Tensor
     gain: Tensor
     is_energy: Tensor
+    windows: Tensor
+    strengths: Tensor
+    memory: Tensor
 
     def __init__(
         self, population: pd.DataFrame, *, screen: Screen, kind: Kind, mouse: str = "simulated"
@@ -64,6 +71,12 @@ class SimulatedV1Network(Network):
         self._keep("null", np.stack([null.real, null.imag]))
         self._keep("gain", population["gain"].to_numpy())
         self.register_buffer("is_energy", torch.tensor(is_energy))
+        strengths = np.stack([column(population, name) for name in _STRENGTHS])
+        self.is_normalized = bool(strengths.any())
+        if self.is_normalized:
+            self._keep("windows", pool_windows(population, screen))
+            self._keep("strengths", strengths)
+            self._keep("memory", np.abs(time) / np.abs(time).sum(1, keepdims=True))
 
     @property
     def neuron_counts(self) -> dict[str, int]:
@@ -82,6 +95,8 @@ class SimulatedV1Network(Network):
         """Return the noiseless responses, 0 on a gray screen."""
         gain = select_neurons(self.gain, neurons, axis=0)
         drive = self.drive(stimulus, neurons)
+        if self.is_normalized:
+            drive = drive / self.normalization(stimulus, neurons)
         return drive * (gain[:, None] if self.kind == "movie" else gain)
 
     def drive(self, stimulus: Tensor, neurons: Tensor | None = None) -> Tensor:
@@ -110,8 +125,52 @@ class SimulatedV1Network(Network):
         energy = preferred.square().sum(0) + null.square().sum(0)
         return torch.where(is_energy[:, None], energy, simple)
 
+    def normalization(self, stimulus: Tensor, neurons: Tensor | None = None) -> Tensor:
+        """Return what the drive is divided by, 1 on a gray screen.
+
+        Parameters
+        ----------
+        stimulus, neurons
+            As for :meth:`drive`.
+
+        Returns
+        -------
+        float tensor, shape (trial, neuron[, frame])
+        """
+        windows = select_neurons(self.windows, neurons, axis=1)
+        is_energy = select_neurons(self.is_energy, neurons, axis=0)
+        strengths = select_neurons(self.strengths, neurons, axis=1)
+        frames = stimulus[:, 0]
+        mean = torch.einsum("b...yx,pnyx->pbn...", frames, windows)
+        square = torch.einsum("b...yx,pnyx->pbn...", frames.square(), windows)
+        variance = square - mean.square()
+        if self.kind == "movie":
+            variance = _remember(variance, select_neurons(self.memory, neurons, axis=0))
+            is_energy, strengths = is_energy[:, None], strengths[..., None]
+        # The floor keeps the gradient of the root finite on a gray screen.
+        variance = variance.clamp_min(1e-12) * strengths[:, None].square()
+        return 1 + torch.where(is_energy, variance, variance.sqrt()).sum(0)
+
     def _keep(self, name: str, values: np.ndarray) -> None:
         self.register_buffer(name, torch.tensor(values, dtype=torch.float32))
+
+
+#: Weights of the center's and of the surround's contrast.
+_STRENGTHS = ("contrast_gain", "surround_strength")
+
+
+def _remember(variance: Tensor, memory: Tensor) -> Tensor:
+    """Average over the same past that the drive looks back on; gray comes before the first frame.
+
+    Parameters
+    ----------
+    variance : float tensor, shape (pool, trial, neuron, frame)
+    memory : float tensor, shape (neuron, lag)
+        Weights that sum to 1.
+    """
+    padded = torch.nn.functional.pad(variance.flatten(0, 1), (memory.shape[1] - 1, 0))
+    averaged = torch.nn.functional.conv1d(padded, memory.flip(-1)[:, None], groups=len(memory))
+    return averaged.view(variance.shape)
 
 
 def _filter(seen: Tensor, kernel: Tensor) -> Tensor:

@@ -31,6 +31,8 @@ class SimulatedV1(Twin):
         The Sensorium monitor when left out.
     seed : int
         The same seed gives the same neurons, as an image and as a movie twin.
+    population : DataFrame, optional
+        Parameters of the neurons, in place of neurons drawn from the counts and the seed.
     device, precision
         As for :class:`insilico.Twin`.
 
@@ -50,13 +52,16 @@ class SimulatedV1(Twin):
         energy_count: int = 100,
         screen: Screen | None = None,
         seed: int = 0,
+        population: pd.DataFrame | None = None,
         device: str | torch.device = "auto",
         precision: str = "float32",
     ) -> None:
         screen = screen or Screen()
-        population = draw_population(
-            simple_count=simple_count, energy_count=energy_count, screen=screen, seed=seed
-        )
+        origin: dict[str, object] = {"population": "given"}
+        if population is None:
+            counts = {"simple_count": simple_count, "energy_count": energy_count}
+            population = draw_population(**counts, screen=screen, seed=seed)
+            origin = {"seed": seed, **counts}
         known_to_all = ["neuron", "neuron_id", "kind", "x_um", "y_um", "z_um"]
         statistics = Statistics(
             stimulus_mean=float(screen.gray),
@@ -69,12 +74,7 @@ class SimulatedV1(Twin):
             SimulatedV1Network(population, screen=screen, kind=kind),
             mice={mouse.name: mouse},
             name=f"simulated-v1-{kind}",
-            provenance={
-                "architecture": "simulated-v1",
-                "seed": seed,
-                "simple_count": simple_count,
-                "energy_count": energy_count,
-            },
+            provenance={"architecture": "simulated-v1", **origin},
             device=device,
             precision=precision,
         )
