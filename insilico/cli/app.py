@@ -8,7 +8,7 @@ import sys
 import cyclopts
 
 import insilico
-from insilico.cli import demo, models, respond, run, simulate, validate
+from insilico.cli import demo, models, recordings, respond, run, simulate, validate
 from insilico.errors import InsilicoError
 
 #: Exit code of a user's mistake, and of a run that was stopped half way.
@@ -24,6 +24,7 @@ app = cyclopts.App(
 )
 app.command(demo.demo)
 app.command(models.app)
+app.command(recordings.app)
 app.command(respond.respond)
 app.command(run.run)
 app.command(simulate.simulate)

@@ -14,14 +14,11 @@ import pandas as pd
 from insilico.errors import RecordingError
 from insilico.files import atomic_folder
 from insilico.models.mouse import Statistics
-from insilico.progress import progress_bar
-from insilico.recordings.measuring import Measurement
-from insilico.recordings.recording import FloatArray, Recording, Trial
-from insilico.recordings.repeats import StimulusMatcher
+from insilico.recordings.decoding import decode_trials
+from insilico.recordings.recording import SIGNALS, FloatArray, Recording
 from insilico.recordings.source import Source, open_source
-from insilico.recordings.stored import load_arrays, save_arrays
+from insilico.recordings.stored import load_arrays
 from insilico.recordings.trials import TrialFiles
-from insilico.recordings.writing import LevelWriter, RowWriter, closing
 
 Array = np.ndarray[Any, Any]
 IntArray = np.ndarray[Any, np.dtype[np.int64]]
@@ -31,9 +28,6 @@ CACHE_VERSION = 1
 
 #: Disk space that must stay free when a cache has been written.
 SPARE_BYTES = 64 * 2**20
-
-#: Signals and the array that holds each.
-_MAPPED = ("stimulus", "responses", "behavior", "pupil_center")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -147,11 +141,12 @@ def cache_recording(
     place = Path(folder) / f"{recording.mouse}-{fingerprint[:8]}"
     if (cached := _open(recording, place, fingerprint)) is not None:
         return cached
+    tags = {"version": CACHE_VERSION, "fingerprint": fingerprint}
     _demand_files(recording, source)
     _demand_space(place.parent, _size_bytes(recording, source))
     try:
         with atomic_folder(place) as draft:
-            _fill(recording, draft, fingerprint, progress=progress)
+            decode_trials(recording, draft, tags, progress=progress)
     except OSError as error:
         # Another process may have built the same cache at the same time, and been faster.
         if (cached := _open(recording, place, fingerprint)) is not None:
@@ -163,103 +158,6 @@ def cache_recording(
     if (cached := _open(recording, place, fingerprint)) is None:
         raise RecordingError(f"the cache {place} was changed while it was written; start again")
     return cached
-
-
-def trial_rows(recording: Recording, trial: Trial) -> dict[str, Array]:
-    """Return each recorded signal of a trial with rows first.
-
-    Returns
-    -------
-    dict of str to array
-        ``stimulus`` (row, channel, y, x), ``responses`` (row, neuron) and, where recorded,
-        ``behavior`` (row, variable) and ``pupil_center`` (row, 2).
-    """
-    signals = {name: getattr(trial, name) for name in _MAPPED}
-    axis = {"stimulus": 1} if recording.kind == "movie" else {}
-    return {
-        name: np.moveaxis(values, axis.get(name, -1), 0)
-        if recording.kind == "movie"
-        else values[None]
-        for name, values in signals.items()
-        if values is not None
-    }
-
-
-def _fill(recording: Recording, folder: Path, fingerprint: str, *, progress: bool) -> None:
-    """Decode all trials into a folder and measure them on the way."""
-    measurement = Measurement(recording)
-    count = len(recording.trials)
-    frame_count, has_responses = np.zeros(count, np.int64), np.zeros(count, bool)
-    writers = _open_writers(recording, folder)
-    tiers = recording.trials["tier"].tolist()
-    with (
-        closing(*writers.values()),
-        progress_bar(f"reading {recording.mouse}", count, shown=progress) as advance,
-    ):
-        for position, number in enumerate(recording.trials["trial"].tolist()):
-            if tiers[position] != "none":
-                rows = trial_rows(recording, recording.read(number))
-                frame_count[position] = len(rows["stimulus"])
-                has_responses[position] = rows["responses"].any()
-                measurement.add(rows, tier=tiers[position], has_responses=has_responses[position])
-                for signal, writer in writers.items():
-                    writer.write(rows[signal])
-            advance(1)
-    if not frame_count.any():
-        raise RecordingError(f"{recording.source} has no trial to read; fetch it again")
-    first_row = np.cumsum(frame_count) - frame_count
-    stimulus = np.load(folder / "stimulus.npy", mmap_mode="r", allow_pickle=False)
-    statistics = measurement.statistics()
-    save_arrays(
-        folder,
-        contents={
-            "version": CACHE_VERSION,
-            "fingerprint": fingerprint,
-            "content_sha256": measurement.content_sha256,
-            "sources": dict(statistics.sources),
-        },
-        arrays={
-            "frame_count": frame_count,
-            "has_responses": has_responses,
-            "first_row": first_row,
-            "stimulus_index": complete_index(recording, stimulus, first_row, frame_count),
-            "response_mean": measurement.response_mean,
-            **{
-                field.name: np.asarray(value, np.float64)
-                for field in dataclasses.fields(statistics)
-                if field.name != "sources"
-                and (value := getattr(statistics, field.name)) is not None
-            },
-        },
-        mapped=tuple(writers),
-    )
-
-
-def complete_index(
-    recording: Recording, stimulus: Array, first_row: IntArray, frame_count: IntArray
-) -> IntArray:
-    """Tell repeats outside the training tier from the stimuli, where the files do not say."""
-    index = recording.trials["stimulus_index"].to_numpy(np.int64).copy()
-    is_open = (index < 0) & (recording.trials["tier"] != "train").to_numpy() & (frame_count > 0)
-    matcher = StimulusMatcher(first=int(index.max(initial=-1)) + 1)
-    for position in np.flatnonzero(is_open):
-        first = first_row[position]
-        index[position] = matcher.index_of(stimulus[first : first + frame_count[position]])
-    return index
-
-
-def _open_writers(recording: Recording, folder: Path) -> dict[str, RowWriter | LevelWriter]:
-    shape = (len(recording.channel_names), *recording.screen.shape)
-    widths = {
-        "responses": len(recording.neurons),
-        "behavior": len(recording.behavior_names),
-        "pupil_center": 2 * recording.has_pupil,
-    }
-    return {"stimulus": LevelWriter(folder / "stimulus.npy", row_shape=shape)} | {
-        signal: RowWriter(folder / f"{signal}.npy", row_shape=(width,), dtype=np.float32)
-        for signal, width in widths.items()
-        if width
-    }
 
 
 def _open(recording: Recording, place: Path, fingerprint: str) -> CachedRecording | None:
@@ -284,7 +182,7 @@ def _open(recording: Recording, place: Path, fingerprint: str) -> CachedRecordin
         recording=recording,
         folder=place,
         trials=trials,
-        **{signal: arrays.get(signal) for signal in _MAPPED},  # type: ignore[arg-type]
+        **{signal: arrays.get(signal) for signal in SIGNALS},  # type: ignore[arg-type]
         first_row=arrays["first_row"],
         statistics=Statistics(**known, sources=contents["sources"]),  # type: ignore[arg-type]
         response_mean=arrays["response_mean"],

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from insilico.errors import RecordingError
 
@@ -41,13 +40,9 @@ class FaultList:
     def __init__(self) -> None:
         self.faults: list[str] = []
 
-    @contextlib.contextmanager
-    def noting(self) -> Iterator[None]:
+    def noting(self) -> Noting:
         """Note a :class:`~insilico.errors.RecordingError` of the block instead of raising it."""
-        try:
-            yield
-        except RecordingError as error:
-            self.faults.extend(faults_of(error))
+        return Noting(self.faults)
 
     def raise_any(self) -> None:
         """Raise what was noted.
@@ -59,3 +54,27 @@ class FaultList:
         """
         if self.faults:
             raise RecordingFaultsError(self.faults)
+
+
+class Noting:
+    """The context of :meth:`FaultList.noting`; a class, so that types tell it may end the block.
+
+    Parameters
+    ----------
+    faults : list of str
+        Grows by what is noted.
+    """
+
+    def __init__(self, faults: list[str]) -> None:
+        self._faults = faults
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: object
+    ) -> bool:
+        if not isinstance(error, RecordingError):
+            return False
+        self._faults.extend(faults_of(error))
+        return True

@@ -78,6 +78,13 @@ class Measurement:
             return np.full(len(self._recording.neurons), np.nan)
         return self._moments["responses"].mean
 
+    @property
+    def constant_neurons(self) -> Array:
+        """Neurons whose responses do not vary over the training trials."""
+        if not self.trial_count:
+            return np.zeros(0, np.int64)
+        return np.flatnonzero(self._moments["responses"].std == 0)
+
     def statistics(self) -> Statistics:
         """Return the statistics; without training trials nothing is known.
 

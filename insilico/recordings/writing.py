@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from insilico.recordings.npy import MAGIC
+
 Array = np.ndarray[Any, Any]
 
 #: Room for the header, which is written last; a multiple of 64, as the format wants.
@@ -56,10 +58,12 @@ class RowWriter:
             return
         shape = (self.rows, *self.row_shape)
         text = f"{{'descr': '{self.dtype.str}', 'fortran_order': False, 'shape': {shape}, }}"
-        self._file.seek(0)
         header = text.ljust(HEADER_BYTES - 11).encode() + b"\n"
-        self._file.write(b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header)
-        self._file.close()
+        try:
+            self._file.seek(0)
+            self._file.write(MAGIC + b"\x01\x00" + len(header).to_bytes(2, "little") + header)
+        finally:
+            self._file.close()
 
 
 class LevelWriter:
