@@ -11,6 +11,7 @@ from torch import Tensor
 from insilico.errors import ShapeError
 from insilico.models.core_readout import CoreReadoutNetwork, CoreReadoutOptions, respond
 from insilico.models.cores.factorized3d import Factorized3dCore
+from insilico.models.network import Predict
 from insilico.models.registry import Example, register
 from insilico.stimuli.stimuli import Kind
 
@@ -157,7 +158,33 @@ class Factorized3d(CoreReadoutNetwork):
         if gaze is not None:
             shift = self._shift(mouse, _fold(gaze[:, :, -frames:]))
         value = readout(_fold(features), neurons=neurons, shift=shift)
-        return respond(value.unflatten(0, (len(stimulus), frames)).transpose(1, 2))
+        return respond(_unfold(value, frames))
+
+    def prepare(
+        self, mouse: str, *, neurons: Tensor, pupil_center: Tensor | None = None
+    ) -> Predict:
+        """Fix neurons and gaze; compute only the window of every frame's map that is read.
+
+        See :meth:`Network.prepare`. In training mode, where points are drawn, and for readouts
+        that do not read single points, this is the plain path.
+        """
+        points = self._points(mouse, neurons, pupil_center)
+        if points is None:
+            return super().prepare(mouse, neurons=neurons, pupil_center=pupil_center)
+
+        def predict(stimulus: Tensor, behavior: Tensor | None) -> Tensor:
+            self._check_stimulus(stimulus)
+            frames = self._answered_frames(stimulus)
+            values = self._check_behavior(behavior, stimulus)
+            gaze = None
+            if pupil_center is not None:
+                gaze = pupil_center[None, :, None].expand(len(stimulus), -1, stimulus.shape[2])
+            inputs = self._core_inputs(stimulus, values, self._check_gaze(gaze, stimulus))
+            features = self.core.forward_window(*inputs, rows=points.rows, columns=points.columns)
+            value = points(_fold(features))
+            return respond(_unfold(value, frames))
+
+        return predict
 
     def _answered_frames(self, stimulus: Tensor) -> int:
         frames = self.response_frames(stimulus.shape[2])
@@ -179,3 +206,9 @@ class Factorized3d(CoreReadoutNetwork):
 def _fold(values: Tensor) -> Tensor:
     """Make every frame of (trial, channel, frame, …) a row of (row, channel, …)."""
     return values.transpose(1, 2).flatten(0, 1)
+
+
+def _unfold(value: Tensor, frames: int) -> Tensor:
+    """Turn (row, neuron) back into (trial, neuron, frame)."""
+    rows, neurons = value.shape
+    return value.view(rows // frames, frames, neurons).transpose(1, 2)

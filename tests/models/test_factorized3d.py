@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from insilico.errors import ShapeError
 from insilico.models.cores.factorized3d import Factorized3dCore
@@ -166,12 +168,68 @@ def test_traces_enter_as_planes_of_the_stimulus(pad_input, stride):
     fast = core(stimulus, traces)
     torch.testing.assert_close(fast, plain, rtol=0, atol=1e-12)
     wanted = (traces, spatial.weight, spatial.bias)
-    for given, expected in zip(
+    for gradient, expected in zip(
         torch.autograd.grad(fast.square().sum(), wanted),
         torch.autograd.grad(plain.square().sum(), wanted),
         strict=True,
     ):
-        torch.testing.assert_close(given, expected, rtol=1e-10, atol=1e-9)
+        torch.testing.assert_close(gradient, expected, rtol=1e-10, atol=1e-9)
+
+
+@st.composite
+def core_and_window(draw):
+    torch.manual_seed(draw(st.integers(0, 1000)))
+    layers = draw(st.integers(1, 3))
+    traces = draw(st.integers(0, 2))
+    core = Factorized3dCore(
+        1,
+        trace_count=traces,
+        channels=(3,) * layers,
+        spatial_kernels=draw(st.tuples(*layers * [st.sampled_from([1, 3, 5])])),
+        temporal_kernels=draw(st.tuples(*layers * [st.integers(1, 3)])),
+        spatial_strides=draw(st.tuples(*layers * [st.integers(1, 2)])),
+        pad_input=draw(st.booleans()),
+    ).double()
+    for module in core.modules():
+        if isinstance(module, torch.nn.BatchNorm3d):
+            module.running_mean.normal_()
+            module.running_var.uniform_(0.5, 2)
+    shape = draw(st.integers(29, 34)), draw(st.integers(29, 34))
+    spans = []
+    for size in core.output_shape(*shape):
+        start = draw(st.integers(0, size - 1))
+        spans.append(slice(start, draw(st.integers(start + 1, size))))
+    stimulus = torch.randn(2, 1, 8, *shape, dtype=torch.float64)
+    inputs = (stimulus, torch.randn(2, traces, 8, dtype=torch.float64)) if traces else (stimulus,)
+    return core.eval(), inputs, spans
+
+
+@given(core_and_window())
+@settings(max_examples=60, deadline=None)
+def test_window_is_that_part_of_the_whole_map(case):
+    core, inputs, (rows, columns) = case
+    with torch.no_grad():
+        whole = core(*inputs)
+        window = core.forward_window(*inputs, rows=rows, columns=columns)
+    assert whole.shape[-2:] == core.output_shape(*inputs[0].shape[-2:])
+    torch.testing.assert_close(window, whole[..., rows, columns], rtol=0, atol=1e-11)
+
+
+def test_window_computes_only_the_pixels_that_reach_it():
+    core = small_network().core
+    stimulus = random_inputs()["stimulus"].requires_grad_()
+    core.forward_window(stimulus, rows=slice(4, 5), columns=slice(8, 9)).sum().backward()
+    seen = (stimulus.grad[0, 0] != 0).any(dim=0).nonzero()
+    assert seen.amin(dim=0).tolist() == [1, 5]
+    assert seen.amax(dim=0).tolist() == [7, 11]
+
+
+@pytest.mark.parametrize("rows", [slice(3, 3), slice(0, 4, 2), slice(40, 50)])
+def test_empty_or_stepped_window_of_a_movie_is_refused(rows):
+    with pytest.raises(ShapeError, match="empty or has a step"):
+        small_network().core.forward_window(
+            random_inputs()["stimulus"], rows=rows, columns=slice(0, 3)
+        )
 
 
 def test_a_frame_is_answered_from_the_frames_before_it_alone():

@@ -132,8 +132,9 @@ def test_prepared_network_answers_like_the_plain_one(network, seed):
         )
 
 
-def test_prepared_network_in_training_mode_still_draws_points():
-    network = copy.deepcopy(NETWORKS["sensorium2022: cnn"]).train()
+@pytest.mark.parametrize("name", ["sensorium2022: cnn", "factorized3d: cnn"])
+def test_prepared_network_in_training_mode_still_draws_points(name):
+    network = copy.deepcopy(NETWORKS[name]).train()
     stimulus, _ = inputs(network)
     predict = network.prepare("mouse-a", neurons=torch.arange(3))
     assert not torch.equal(predict(stimulus, None), predict(stimulus, None))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from typing import cast
 
@@ -12,6 +13,17 @@ from torch import Tensor, nn
 from insilico.errors import ShapeError
 from insilico.models.cores.core import Core
 from insilico.models.cores.regularizers import LaplaceL2Norm, temporal_roughness
+from insilico.models.cores.traces import add_traces, maps_of_ones
+from insilico.models.cores.windows import add_margins, plan_window
+
+
+@dataclasses.dataclass(frozen=True)
+class Crop:
+    """The part of the first layer's map that is computed, of a whole frame of ``size``."""
+
+    size: tuple[int, ...]
+    rows: slice
+    columns: slice
 
 
 class Factorized3dCore(Core):
@@ -157,42 +169,86 @@ class Factorized3dCore(Core):
         """
         features = stimulus
         for index, layer in enumerate(self.features):
-            enters = () if index or traces is None else (traces,)
-            run = functools.partial(self._answer, cast(nn.Sequential, layer))
-            features = self._run(layer, run, features, *enters)
+            entering = None if index else traces
+            run = functools.partial(self._answer, cast(nn.Sequential, layer), traces=entering)
+            features = self._run(layer, run, features)
         return features
 
-    def _answer(self, layer: nn.Sequential, features: Tensor, *traces: Tensor) -> Tensor:
-        spatial, *rest = layer
-        if traces:
-            features = self._see_traces(cast(nn.Conv3d, spatial), features, *traces)
-        else:
-            features = spatial(features)
-        for module in rest:
-            features = module(features)
-        return features
+    def forward_window(
+        self, stimulus: Tensor, traces: Tensor | None = None, *, rows: slice, columns: slice
+    ) -> Tensor:
+        """Return a window of every frame's feature map, and compute only what reaches it.
 
-    def _see_traces(self, spatial: nn.Conv3d, stimulus: Tensor, traces: Tensor) -> Tensor:
-        """Convolve the stimulus and the traces, without ever spreading a trace over a frame.
+        In evaluation mode this is ``forward(stimulus, traces)[..., rows, columns]`` exactly. (In
+        training mode the batch statistics would be those of the window.)
 
-        The convolution of a plane that is the same everywhere is its value times a fixed map: the
-        sum of those kernel weights that lie inside the frame.
+        Parameters
+        ----------
+        stimulus, traces
+            As for :meth:`forward`; whole frames.
+        rows, columns : slice
+            Non-empty window of the feature map; step 1.
+
+        Returns
+        -------
+        float tensor, shape (trial, channel, frame, row, column)
+
+        Raises
+        ------
+        ShapeError
+            If the window is empty or has a step.
         """
-        kernels, trace_kernels = torch.split(
-            spatial.weight, [self.input_channels, traces.shape[1]], dim=1
+        axes = [
+            plan_window(
+                window,
+                size,
+                kernels=self.spatial_kernels,
+                strides=self.spatial_strides,
+                paddings=self.paddings,
+            )
+            for window, size in zip((rows, columns), stimulus.shape[-2:], strict=True)
+        ]
+        spans = [[slice(*span) for span, _ in axis] for axis in axes]
+        spans[0].append(rows)
+        spans[1].append(columns)
+        features = stimulus[..., spans[0][0], spans[1][0]]
+        for index, layer in enumerate(self.features):
+            (_, vertical), (_, horizontal) = axes[0][index], axes[1][index]
+            features = self._answer(
+                cast(nn.Sequential, layer),
+                add_margins(features, (*horizontal, *vertical)),
+                traces=None if index else traces,
+                crop=Crop(tuple(stimulus.shape[-2:]), spans[0][1], spans[1][1]),
+            )
+        return features
+
+    def _answer(
+        self,
+        layer: nn.Sequential,
+        features: Tensor,
+        *,
+        traces: Tensor | None = None,
+        crop: Crop | None = None,
+    ) -> Tensor:
+        """Run one layer; a crop comes with the margins that it needs, and gets no others."""
+        spatial, *rest = layer
+        spatial = cast(nn.Conv3d, spatial)
+        seen = F.conv3d(
+            features,
+            spatial.weight[:, : features.shape[1]],
+            spatial.bias,
+            spatial.stride,
+            spatial.padding if crop is None else 0,
         )
-        seen = F.conv3d(stimulus, kernels, spatial.bias, spatial.stride, spatial.padding)
-        maps = _maps_of_ones(trace_kernels[:, :, 0], stimulus.shape[-2:], spatial)
-        if maps.shape[-2:] == (1, 1):
-            return seen + torch.einsum("cvyx,tvf->tcfyx", maps, traces)
-        trials, width, frames, rows, columns = seen.shape
-        over_channels = traces.transpose(1, 2)[:, None].expand(-1, width, -1, -1)
-        driven = torch.baddbmm(
-            seen.reshape(trials * width, frames, rows * columns),
-            over_channels.flatten(0, 1),
-            maps.flatten(2).expand(trials, -1, -1, -1).flatten(0, 1),
-        )
-        return driven.view(trials, width, frames, rows, columns)
+        if traces is not None:
+            size = tuple(features.shape[-2:]) if crop is None else crop.size
+            maps = maps_of_ones(spatial.weight[:, features.shape[1] :, 0], size, spatial)
+            if crop is not None and maps.shape[-2:] != (1, 1):
+                maps = maps[..., crop.rows, crop.columns]
+            seen = add_traces(seen, maps, traces)
+        for module in rest:
+            seen = module(seen)
+        return seen
 
     def regularizer(self) -> Tensor:
         """Roughness of the first layer: spatial, plus ``temporal_ratio`` times temporal."""
@@ -200,23 +256,6 @@ class Factorized3dCore(Core):
         spatial, temporal = (cast(nn.Conv3d, layer[index]).weight for index in (0, 1))
         roughness: Tensor = self._input_weights_regularizer(spatial[:, :, 0])
         return roughness + self.temporal_ratio * temporal_roughness(temporal[..., 0, 0])
-
-
-def _maps_of_ones(kernels: Tensor, size: tuple[int, ...], spatial: nn.Conv3d) -> Tensor:
-    """Convolve a frame of ones with each kernel (channel, trace, y, x) on its own.
-
-    Returns
-    -------
-    float tensor, shape (channel, trace, y, x)
-        One cell where the map is the same everywhere.
-    """
-    if not any(spatial.padding):
-        return kernels.sum(dim=(-2, -1), keepdim=True)
-    ones = kernels.new_ones(1, 1, *size)
-    single = kernels.flatten(0, 1)[:, None]
-    stride, padding = spatial.stride[1:], cast(tuple[int, ...], spatial.padding)[1:]
-    maps = F.conv2d(ones, single, stride=stride, padding=padding)
-    return maps.view(*kernels.shape[:2], *maps.shape[-2:])
 
 
 def _check_sizes(

@@ -5,17 +5,12 @@ from __future__ import annotations
 import functools
 from collections import OrderedDict
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from insilico.errors import ShapeError
 from insilico.models.cores.core import Core
 from insilico.models.cores.regularizers import LaplaceL2Norm
-
-#: Zeros to add around a map: left, right, top, bottom, as :func:`torch.nn.functional.pad` takes it.
-Margins = tuple[int, int, int, int]
-#: A half-open range of rows or columns.
-Span = tuple[int, int]
+from insilico.models.cores.windows import Margins, Span, add_margins, plan_window
 
 
 class DepthSeparableConvolution(nn.Module):
@@ -173,9 +168,8 @@ class Stacked2dCore(Core):
         ShapeError
             If the window is empty or has a step.
         """
-        sizes = self.output_shape(*stimulus.shape[-2:])
-        row_plan = self._plan(rows, sizes[0])
-        column_plan = self._plan(columns, sizes[1])
+        row_plan = self._plan(rows, stimulus.shape[-2])
+        column_plan = self._plan(columns, stimulus.shape[-1])
         (top, bottom), (left, right) = row_plan[0][0], column_plan[0][0]
         features = stimulus[..., top:bottom, left:right]
         for layer, (_, vertical), (_, horizontal) in zip(
@@ -185,19 +179,10 @@ class Stacked2dCore(Core):
         return features
 
     def _plan(self, window: slice, size: int) -> list[tuple[Span, tuple[int, int]]]:
-        """Input range and zero margins of every layer, along one axis of the map."""
-        start, stop, step = window.indices(size)
-        if step != 1 or start >= stop:
-            raise ShapeError(f"the window {window} of a map of {size} is empty or has a step")
-        plan: list[tuple[Span, tuple[int, int]]] = []
-        for index in reversed(range(len(self.kernels))):
-            kernel, padding = self.kernels[index], self.paddings[index]
-            input_size = size + kernel - 1 - 2 * padding
-            start, stop = start - padding, stop - padding + kernel - 1
-            margins = max(0, -start), max(0, stop - input_size)
-            start, stop, size = max(0, start), min(stop, input_size), input_size
-            plan.insert(0, ((start, stop), margins))
-        return plan
+        strides = (1,) * len(self.kernels)
+        return plan_window(
+            window, size, kernels=self.kernels, strides=strides, paddings=self.paddings
+        )
 
     def regularizer(self) -> Tensor:
         """Roughness of the first layer's kernels (see :class:`LaplaceL2Norm`)."""
@@ -205,11 +190,6 @@ class Stacked2dCore(Core):
             self.features.get_submodule("layer0.conv").weight
         )
         return penalty
-
-
-def add_margins(features: Tensor, margins: Margins) -> Tensor:
-    """Surround a map by zeros, without a copy where there are none to add."""
-    return F.pad(features, margins) if any(margins) else features
 
 
 def _apply(layer: nn.Sequential, features: Tensor, margins: Margins) -> Tensor:
