@@ -6,7 +6,6 @@ import dataclasses
 import functools
 from typing import cast
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
