@@ -19,7 +19,7 @@ from insilico.models.checkpoint import Checkpoint
 from insilico.models.mouse import Mouse
 from insilico.progress import progress_bar
 from insilico.recordings.cache import CachedRecording
-from insilico.recordings.recording import TIERS
+from insilico.recordings.recording import TIERS, Recording
 from insilico.results import Result
 from insilico.statistics import performance, reliability
 from insilico.training.data import MouseData
@@ -136,7 +136,7 @@ def evaluate(
         raise UnitsError(f"a burn-in of {burn_in_frames} frames; give 0 or more")
     chosen = _check_tiers(tiers, recordings)
     for name, cached in recordings.items():
-        check_match(checkpoint, name, cached)
+        check_match(checkpoint, name, cached.recording)
     tables: list[pd.DataFrame] = []
     skipped: list[dict[str, str]] = []
     total = sum(len(cached.trials_of(*chosen)) for cached in recordings.values())
@@ -192,8 +192,8 @@ def _on_made(
     advance(1)
 
 
-def check_match(checkpoint: Checkpoint, name: str, cached: CachedRecording) -> None:
-    """Refuse a recording that the model's mouse of that name was not trained on.
+def check_match(checkpoint: Checkpoint, name: str, recording: Recording) -> None:
+    """Refuse a recording that the model's mouse of that name was not trained on; no trial is read.
 
     Raises
     ------
@@ -202,7 +202,7 @@ def check_match(checkpoint: Checkpoint, name: str, cached: CachedRecording) -> N
     RecordingError
         If kind, neurons, frame size, channels or frame rate differ.
     """
-    recording, network = cached.recording, checkpoint.network
+    network = checkpoint.network
     if name not in checkpoint.mice:
         raise MouseError(
             f"the recording {recording.source} is of mouse {name}, and {checkpoint.name} has "
@@ -214,8 +214,9 @@ def check_match(checkpoint: Checkpoint, name: str, cached: CachedRecording) -> N
             f"{network.kind}s; choose a model of {recording.kind}s"
         )
     mouse = checkpoint.mice[name]
-    _check_neurons(checkpoint.name, mouse, cached)
-    given, expected = cached.stimulus.shape[1:], (network.channels, *mouse.screen.shape)
+    _check_neurons(checkpoint.name, mouse, recording)
+    given = (len(recording.channel_names), *recording.screen.shape)
+    expected = (network.channels, *mouse.screen.shape)
     if given != expected:
         raise RecordingError(
             f"{recording.source} shows (channel, y, x) = {given} and {checkpoint.name} was trained "
@@ -229,9 +230,9 @@ def check_match(checkpoint: Checkpoint, name: str, cached: CachedRecording) -> N
         )
 
 
-def _check_neurons(model: str, mouse: Mouse, cached: CachedRecording) -> None:
-    source = cached.recording.source
-    recorded = cached.recording.neurons["neuron_id"].to_numpy()
+def _check_neurons(model: str, mouse: Mouse, recording: Recording) -> None:
+    source = recording.source
+    recorded = recording.neurons["neuron_id"].to_numpy()
     known = mouse.neurons["neuron_id"].to_numpy()
     if len(recorded) != len(known):
         raise RecordingError(

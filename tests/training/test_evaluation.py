@@ -115,6 +115,7 @@ def make_recording(tmp_path, kind="movie", mouse="A", *, seed=0, noise=1.0):
         source=Path(f"recordings/{mouse}"),
         screen=SCREEN,
         neurons=neurons_table(NEURONS, neuron_id=np.arange(NEURONS) + 7),
+        channel_names=("gray",),
         behavior_names=(),
         has_pupil=False,
     )
@@ -428,7 +429,8 @@ def with_screen(cached, screen):
         (lambda c: with_neurons(c, np.arange(5)), "has 5 neurons and mouse A of pixels has 6"),
         (lambda c: with_neurons(c, [7, 9, 8, 10, 11, 12]), "neuron 1 is 9 and should be 8"),
         (lambda c: setattr(c.recording, "kind", "image"), "holds images and pixels predicts"),
-        (lambda c: setattr(c, "stimulus", c.stimulus[..., :7]), r"\(1, 2, 7\) and pixels"),
+        (lambda c: with_screen(c, Screen(16, 4, 20.0, 5.0, 15.0)), r"\(1, 4, 16\) and pixels"),
+        (lambda c: setattr(c.recording, "channel_names", ("uv", "green")), r"\(2, 2, 8\) and"),
         (lambda c: with_screen(c, dataclasses.replace(SCREEN, frame_rate_hz=60.0)), "60 frames"),
     ],
 )
