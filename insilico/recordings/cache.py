@@ -223,6 +223,8 @@ def _size_bytes(recording: Recording, source: Source) -> int:
     files, total = _files(recording), 0
     for signal, folder in files.folders.items():
         members = [member for member in files.needed() if member.startswith(f"{folder}/")]
+        if not members:
+            continue
         header = source.read_header(members[0])
         values = sum(source.sizes[member] for member in members) / max(header.dtype.itemsize, 1)
         if signal == "stimulus":

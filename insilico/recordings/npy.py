@@ -114,8 +114,11 @@ def parse_array(header: Header, data: bytes, *, what: str) -> Array:
     Raises
     ------
     RecordingError
-        If a text holds what is no character.
+        If there are fewer bytes than the header promises, because the file has just shrunk, or a
+        text holds what is no character.
     """
+    if len(data) != header.nbytes:
+        raise RecordingError(f"{what} is cut off: it changed while it was read; start again")
     if header.nbytes == 0:
         return np.empty(header.shape, header.dtype)
     if header.dtype.kind == "U":
