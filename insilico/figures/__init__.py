@@ -31,6 +31,9 @@ FIGURES = {
         "gallery": "insilico.figures.direction:plot_gallery",
         "population": "insilico.figures.direction:plot_population",
     },
+    "evaluation": {
+        "performance": "insilico.figures.evaluation:plot_performance",
+    },
 }
 
 
