@@ -8,7 +8,7 @@ import sys
 import cyclopts
 
 import insilico
-from insilico.cli import demo, models, recordings, respond, run, simulate, validate
+from insilico.cli import demo, evaluate, models, recordings, respond, run, simulate, train, validate
 from insilico.errors import InsilicoError
 
 #: Exit code of a user's mistake, and of a run that was stopped half way.
@@ -23,11 +23,13 @@ app = cyclopts.App(
     suppress_keyboard_interrupt=False,
 )
 app.command(demo.demo)
+app.command(evaluate.evaluate)
 app.command(models.app)
 app.command(recordings.app)
 app.command(respond.respond)
 app.command(run.run)
 app.command(simulate.simulate)
+app.command(train.train)
 app.command(validate.validate)
 
 

@@ -88,7 +88,7 @@ class Checkpoint:
         object.__setattr__(self, "weights_sha256", _sha256(_weight_bytes(self.network)))
 
 
-def save_checkpoint(checkpoint: Checkpoint, folder: Path) -> None:
+def save_checkpoint(checkpoint: Checkpoint, folder: Path, *, replace: bool = False) -> None:
     """Write a checkpoint folder, whole or not at all.
 
     Parameters
@@ -96,7 +96,9 @@ def save_checkpoint(checkpoint: Checkpoint, folder: Path) -> None:
     checkpoint : Checkpoint
         What to write.
     folder : Path
-        Must not exist yet.
+        Must not exist yet, unless ``replace``.
+    replace : bool
+        Whether an existing checkpoint is exchanged for this one.
 
     Raises
     ------
@@ -104,7 +106,7 @@ def save_checkpoint(checkpoint: Checkpoint, folder: Path) -> None:
         If the folder exists or cannot be written, or a mouse's name is no file name.
     """
     folder = Path(folder)
-    if folder.exists():
+    if folder.exists() and not (replace and (folder / MODEL_FILE).is_file()):
         raise CheckpointError(f"{folder} exists already; give a folder that does not")
     for name in checkpoint.mice:
         if not re.fullmatch(r"[\w-]+", name):

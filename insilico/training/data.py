@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -12,7 +12,9 @@ from torch import Tensor
 
 from insilico.errors import RecordingError
 from insilico.models.mouse import Mouse, Statistics
-from insilico.recordings.cache import CachedRecording
+
+if TYPE_CHECKING:
+    from insilico.recordings.cache import CachedRecording
 
 FloatArray = np.ndarray[Any, np.dtype[np.floating[Any]]]
 IntArray = np.ndarray[Any, np.dtype[np.int64]]

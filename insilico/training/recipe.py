@@ -134,12 +134,19 @@ class TrainingOptions:
             raise RecipeError(
                 f"the recipe's betas are {list(self.betas)}; give two numbers from 0 to below 1"
             )
+        if self.optimizer == "adamw_schedulefree" and self.schedule != "constant":
+            raise RecipeError(
+                f"the recipe's schedule is {self.schedule!r}, and adamw_schedulefree needs none; "
+                "set schedule to 'constant'"
+            )
         if not 0 < self.decay_factor < 1:
             raise RecipeError(
                 f"the recipe's decay_factor is {self.decay_factor}; give a number between 0 and 1"
             )
 
 
+#: Settings that change time and memory, and no weight beyond rounding.
+_MACHINE = ("compile", "checkpoint_activations")
 _POSITIVE = ("learning_rate", "patience_epochs", "epochs", "batch_size", "clipping_norm")
 _NOT_NEGATIVE = (
     "core_learning_rate",
@@ -185,6 +192,12 @@ class TrainingRecipe:
             "options": configuration.to_plain(self.options),
             "training": configuration.to_plain(self.training),
         }
+
+    def identity(self) -> dict[str, Any]:
+        """Return what decides the weights: everything but how the machine computes them."""
+        values = self.to_dict()
+        training = {k: v for k, v in values["training"].items() if k not in _MACHINE}
+        return {**values, "training": training}
 
 
 def read_training_recipe(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Collection
 from pathlib import Path
 
 import torch
@@ -9,6 +11,7 @@ import torch
 from insilico import catalog
 from insilico.errors import CatalogError
 from insilico.models import checkpoint, zoo
+from insilico.models.recipes import SHIPPED
 from insilico.stimuli.stimuli import Kind
 from insilico.twin.twin import Twin
 
@@ -29,7 +32,8 @@ def load(
     ----------
     model : str or Path
         A name of the zoo, such as "sensorium2022-cnn", whose weights are downloaded once; the path
-        of a checkpoint folder; or "simulated-v1-image" or "simulated-v1-movie".
+        of a checkpoint folder or of a training run; or "simulated-v1-image" or
+        "simulated-v1-movie".
     device : str or torch.device
         Where it computes; "auto" takes a GPU where there is one.
     precision : {"float32", "float64", "bfloat16"}
@@ -56,27 +60,12 @@ def load(
     >>> insilico.load("simulated-v1-image").kind
     'image'
     """
-    name = str(model)
-    is_name = isinstance(model, str) and Path(model).name == model
-    is_known = is_name and (name in SIMULATED or name in catalog.entries("models"))
-    if is_known and Path(name).exists():
-        raise CatalogError(
-            f"{name!r} is both a model of the zoo and a folder here; write ./{name} for the "
-            "folder, or call from elsewhere for the model"
-        )
-    if is_known and name in SIMULATED:
+    if _is_known(model, SIMULATED):
         from insilico.simulation import SimulatedV1
 
-        kind: Kind = "image" if SIMULATED[name] == "image" else "movie"
+        kind: Kind = "image" if SIMULATED[str(model)] == "image" else "movie"
         return SimulatedV1(kind, device=device, precision=precision)
-    if is_name and not is_known and not Path(name).exists():
-        known = [*SIMULATED, *catalog.entries("models")]
-        raise CatalogError(
-            f"there is no model and no folder {name!r}; the models are {', '.join(known)}, and a "
-            "checkpoint is a folder that 'insilico models import' made"
-        )
-    folder = zoo.pull(name, cache=cache) if is_known else Path(model)
-    loaded = checkpoint.load_checkpoint(folder)
+    loaded = checkpoint.load_checkpoint(find_checkpoint(model, cache=cache))
     return Twin(
         loaded.network,
         mice=loaded.mice,
@@ -85,3 +74,58 @@ def load(
         device=device,
         precision=precision,
     )
+
+
+def find_checkpoint(model: str | Path, *, cache: Path | None = None) -> Path:
+    """Return the checkpoint folder of a model.
+
+    Parameters
+    ----------
+    model : str or Path
+        A name of the zoo, whose weights are shipped or downloaded once; a checkpoint folder; or the
+        folder of a training run, whose best weights are meant.
+    cache : Path, optional
+        As for :func:`load`.
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    CatalogError
+        If the name is unknown, or is both a model of the zoo and a folder.
+    DownloadError
+        If the weights cannot be downloaded, or are not the pinned ones.
+    """
+    if _is_known(model, catalog.entries("models")):
+        return zoo.pull(str(model), cache=cache)
+    folder = Path(model)
+    if isinstance(model, str) and folder.name == model and not folder.exists():
+        known = [*SIMULATED, *catalog.entries("models")]
+        close = difflib.get_close_matches(model, known, n=1)
+        hint = f"did you mean {close[0]!r}? " if close else ""
+        raise CatalogError(
+            f"there is no model and no folder {model!r}; {hint}the models are {', '.join(known)}, "
+            "and a checkpoint is a folder that 'insilico train' or 'insilico models import' made"
+        )
+    is_run = not (folder / checkpoint.MODEL_FILE).exists() and (folder / SHIPPED).is_dir()
+    return folder / SHIPPED if is_run else folder
+
+
+def _is_known(model: str | Path, names: Collection[str]) -> bool:
+    """Whether a model is meant by a name, and not by a path.
+
+    Raises
+    ------
+    CatalogError
+        If it could be either.
+    """
+    if not isinstance(model, str) or model not in names:
+        return False
+    if Path(model).exists():
+        raise CatalogError(
+            f"{model!r} is both a model of the zoo and a folder here; write ./{model} for the "
+            "folder, or call from elsewhere for the model"
+        )
+    return True

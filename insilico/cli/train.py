@@ -1,0 +1,161 @@
+"""``insilico train``: recordings and a recipe in, a twin out."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import cyclopts
+
+if TYPE_CHECKING:
+    from insilico.models.checkpoint import Checkpoint
+    from insilico.training.recipe import TrainingRecipe
+
+
+def train(
+    recipe: str,
+    *,
+    data: Path | None = None,
+    out: Path | None = None,
+    mouse: list[str] | None = None,
+    core: str | None = None,
+    freeze: Literal["core"] | None = None,
+    resume: bool = False,
+    set_: Annotated[list[str] | None, cyclopts.Parameter(name="--set")] = None,
+    track: list[Literal["tensorboard", "wandb"]] | None = None,
+    cache: Path | None = None,
+    device: str = "auto",
+    explain: bool = False,
+) -> None:
+    """Train a twin on recordings; several processes by torchrun share the work.
+
+    Parameters
+    ----------
+    recipe : str
+        A name from 'insilico models list', or a TOML file.
+    data : Path
+        A recording, or a folder of recordings.
+    out : Path
+        The run folder: a new one, or with --resume one to continue.
+    mouse : list of str, optional
+        Train on these mice alone.
+    core : str, optional
+        A trained model, by name or folder, whose core to start from.
+    freeze : str, optional
+        "core" trains readouts and shifters alone, for a new field of view.
+    resume : bool
+        Continue the run in the folder after its last finished epoch.
+    set_ : list of str, optional
+        key=value, replaces a value of the recipe, such as epochs=20.
+    track : list of str, optional
+        tensorboard or wandb, beside the log files.
+    cache : Path, optional
+        Folder for decoded recordings; the user's cache when left out.
+    device : str
+        cpu, cuda or mps; auto takes a GPU where there is one.
+    explain : bool
+        Print every key of the recipe with its value and meaning, and stop.
+    """
+    from insilico.configuration import parse_assignments
+    from insilico.errors import RecipeError
+    from insilico.training.recipe import read_training_recipe
+
+    overrides = parse_assignments(set_ or [], error=RecipeError)
+    chosen = read_training_recipe(recipe, overrides=overrides)
+    if explain:
+        _explain(chosen)
+        return
+    if data is None or out is None:
+        missing = "--data" if data is None else "--out"
+        raise RecipeError(
+            f"{missing} is missing; give the recordings with --data and the run folder with --out"
+        )
+    if freeze and core is None:
+        raise RecipeError("--freeze core needs a trained core; name it with --core")
+    _train(
+        chosen,
+        data,
+        out,
+        mice=mouse,
+        cache=cache,
+        device=device,
+        core=_load_core(core),
+        is_core_frozen=freeze is not None,
+        resume=resume,
+        trackers=tuple(track or ()),
+    )
+
+
+def _train(
+    recipe: TrainingRecipe,
+    data: Path,
+    out: Path,
+    *,
+    mice: list[str] | None,
+    cache: Path | None,
+    device: str,
+    **options: Any,
+) -> None:
+    from insilico.cli.saving import save_figure
+    from insilico.errors import TrainingError
+    from insilico.figures.training import plot_training
+    from insilico.models import hub
+    from insilico.recordings.cache import cache_recording
+    from insilico.recordings.opening import open_recordings
+    from insilico.training.hardware import start_fabric
+    from insilico.training.loop import train as run
+
+    fabric = start_fabric(device, precision=recipe.training.precision)
+    with fabric.rank_zero_first():
+        recordings = {
+            name: cache_recording(
+                recording, folder=hub.cache_folder(cache) / "recordings", progress=True
+            )
+            for name, recording in open_recordings(data, mice=mice).items()
+        }
+    try:
+        result = run(
+            recipe,
+            recordings,
+            out,
+            fabric=fabric,
+            progress=True,
+            command=" ".join(sys.argv),
+            **options,
+        )
+    except KeyboardInterrupt as stop:
+        raise TrainingError(
+            "stopped; finished epochs are kept, and the same command with --resume continues"
+        ) from stop
+    if not fabric.is_global_zero:
+        return
+    save_figure(plot_training(result.log), out / "figures", "training")
+    print(
+        f"{recipe.name}: validation correlation {result.validation_correlation:.3f} after epoch "
+        f"{result.best_epoch} of {len(result.log)}, {result.log['minutes'].iloc[-1]:.1f} minutes"
+    )
+    print(f"twin: {result.checkpoint}\nlog and figure: {out}/log.csv, {out}/figures/training.png")
+    print(f"Next: insilico evaluate {result.checkpoint} --data {data} --out {out}")
+
+
+def _load_core(model: str | None) -> Checkpoint | None:
+    if model is None:
+        return None
+    from insilico.models.checkpoint import load_checkpoint
+    from insilico.twin.loading import find_checkpoint
+
+    return load_checkpoint(find_checkpoint(model))
+
+
+def _explain(recipe: TrainingRecipe) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from insilico.training.recipe import explain
+
+    print(f"{recipe.name}: a network of the architecture {recipe.architecture}\n")
+    table = Table("key", "value", "takes", "meaning", box=None, pad_edge=False)
+    for row in explain(recipe):
+        table.add_row(*row)
+    Console(width=None if sys.stdout.isatty() else 160).print(table, markup=False)

@@ -1,0 +1,139 @@
+"""What a training run keeps on disk: its identity, its last epoch, its best weights."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+import torch
+
+from insilico.errors import RunFolderError
+from insilico.files import atomic_file
+
+FORMAT = 1
+RECORD_FILE = "run.json"
+STATE_FILE = "state.pt"
+RECIPE_FILE = "recipe.toml"
+CHECKPOINT_FOLDER = "checkpoint"
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingFolder:
+    """The folder of one training run.
+
+    Parameters
+    ----------
+    path : Path
+        ``run.json`` says what is trained on what; ``state.pt`` is the last finished epoch with all
+        that the next one needs; ``recipe.toml`` the complete recipe; ``checkpoint`` the best
+        weights so far, as a twin loads them; ``log.csv`` and ``log.jsonl`` a row an epoch.
+    """
+
+    path: Path
+
+    @property
+    def checkpoint(self) -> Path:
+        """Folder of the best weights."""
+        return self.path / CHECKPOINT_FOLDER
+
+    def begin(self, identity: Mapping[str, Any], *, command: str, is_resumed: bool) -> None:
+        """Claim the folder for a run, or check that it holds this very run.
+
+        Parameters
+        ----------
+        identity : mapping
+            What decides the weights: recipe, data, core. Plain values.
+        command : str
+            Written down for people.
+        is_resumed : bool
+            Whether an existing run is to be continued.
+
+        Raises
+        ------
+        RunFolderError
+            If the folder holds a run that is not to be continued, another run, or something else.
+        """
+        record = self.path / RECORD_FILE
+        if record.exists():
+            if not is_resumed:
+                raise RunFolderError(
+                    f"{self.path} holds a training run; add --resume to continue it, or give "
+                    "another folder"
+                )
+            self._compare(identity)
+            return
+        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+            raise RunFolderError(
+                f"{self.path} exists and is no training run; give a new or empty folder"
+            )
+        with atomic_file(self.path / RECIPE_FILE) as draft:
+            draft.write_text(tomli_w.dumps(identity["recipe"]), encoding="utf-8")
+        content = {"format": FORMAT, "command": command, **identity}
+        with atomic_file(record) as draft:
+            draft.write_text(json.dumps(content, indent=2), encoding="utf-8")
+
+    def save(self, state: Mapping[str, Any]) -> None:
+        """Write the state of a finished epoch, whole or not at all."""
+        try:
+            with atomic_file(self.path / STATE_FILE) as draft:
+                torch.save(dict(state), draft)
+        except RuntimeError as error:
+            # torch reports a full disk so.
+            raise OSError(f"its state could not be written: {error}") from error
+
+    def load(self) -> dict[str, Any] | None:
+        """Return the state of the last finished epoch, or None before the first.
+
+        Raises
+        ------
+        RunFolderError
+            If the file is damaged.
+        """
+        path = self.path / STATE_FILE
+        if not path.exists():
+            return None
+        try:
+            state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        except (OSError, RuntimeError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+            raise RunFolderError(
+                f"{path} is damaged, so the run cannot be resumed; its best weights are in "
+                f"{self.checkpoint}, and a new folder starts again"
+            ) from error
+        return state
+
+    def _compare(self, identity: Mapping[str, Any]) -> None:
+        path = self.path / RECORD_FILE
+        try:
+            stored = json.loads(path.read_text(encoding="utf-8"))
+            if not isinstance(stored, dict):
+                raise TypeError("no table")
+        except (ValueError, TypeError) as error:
+            raise RunFolderError(f"{path} is damaged ({error}); give another folder") from error
+        wanted = json.loads(json.dumps(identity))
+        different = [name for name in wanted if stored.get(name) != wanted[name]]
+        if different:
+            name = different[0]
+            difference = _difference(name, stored.get(name), wanted[name])
+            raise RunFolderError(
+                f"{self.path} holds another run: {difference}; resume with what it was started "
+                "with, or give another folder"
+            )
+
+
+def _difference(name: str, stored: Any, wanted: Any) -> str:
+    """Return the first difference between two plain values, with the way to it."""
+    while isinstance(stored, dict) and isinstance(wanted, dict):
+        keys = sorted(stored.keys() | wanted.keys())
+        key = next(key for key in keys if stored.get(key) != wanted.get(key))
+        name, stored, wanted = f"{name}.{key}", stored.get(key), wanted.get(key)
+    return f"its {name} is {_short(stored)}, now {_short(wanted)}"
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) < 40 else f"{text[:12]}…"
