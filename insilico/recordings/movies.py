@@ -146,7 +146,11 @@ class MovieReader:
         """Read what was recorded during the frames that were shown."""
         if signal == "responses" and self.files.tiers[trial] in self.files.withheld:
             return np.zeros((shape[0], shown or 1), np.float32)
-        values = self.files.numbers(signal, trial, shape=shape, axes=axes)[:, :shown]
+        values = self.files.numbers(signal, trial, shape=shape, axes=axes)
+        if shown is None:
+            # The movie is at fault: nothing tells padding from what should have been recorded.
+            return values
+        values = values[:, :shown]
         if signal == "responses":
             return self.files.responses(trial, values)
         return self.files.finite(signal, trial, values)

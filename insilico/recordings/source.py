@@ -5,6 +5,7 @@ from __future__ import annotations
 import abc
 import stat
 import struct
+import weakref
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
@@ -210,6 +211,7 @@ class ZipSource(Source):
         try:
             status = path.stat()
             self._zip = zipfile.ZipFile(path)
+            weakref.finalize(self, self._zip.close)
             infos = self._zip.infolist()
         except _ZIP_FAULTS as error:
             raise RecordingError(
