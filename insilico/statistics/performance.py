@@ -200,7 +200,8 @@ def normalized_correlation(
 
     ``cov(p, y) / sqrt(var(p) * SP)`` with p and y the means over repeats of predicted and recorded
     responses and SP the signal power of the recorded ones. A model that predicts the noiseless
-    response is expected at 1; because SP is an estimate, single neurons can exceed it.
+    response is expected near 1. Single neurons can exceed it because SP is an estimate, and so can
+    a model that reads the behavior, which varies between repeats and counts as noise.
 
     Parameters
     ----------
@@ -283,8 +284,9 @@ def feve(
     Returns
     -------
     float array, shape (neuron,)
-        Around 1 for a perfect model, 0 for the mean response, negative for worse; NaN where no
-        variance is explainable or fewer than two rows were repeated.
+        Around 1 for a perfect model, more if it also knows what differs between repeats, such as
+        the behavior; 0 for the mean response, negative for worse. NaN where no variance is
+        explainable or fewer than two rows were repeated.
 
     Raises
     ------
