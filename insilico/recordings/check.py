@@ -28,6 +28,10 @@ Array = np.ndarray[Any, Any]
 #: measured on evenly spaced neurons.
 KEPT_BYTES = 64 * 2**20
 
+#: Responses whose reliability is measured together; in double precision and with their means they
+#: take some ten times as much memory.
+BLOCK_BYTES = 4 * 2**20
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class RecordingCheck:
@@ -203,7 +207,15 @@ class _Survey:
         if not kept:
             return float("nan"), 0
         index = self._index[[position for position, _ in kept]]
-        oracle = oracle_correlation([responses for _, responses in kept], index)
+        neurons = kept[0][1].shape[1]
+        total_bytes = sum(responses.nbytes for _, responses in kept)
+        width = max(1, neurons * BLOCK_BYTES // total_bytes)
+        oracle = np.concatenate(
+            [
+                oracle_correlation([values[:, start : start + width] for _, values in kept], index)
+                for start in range(0, neurons, width)
+            ]
+        )
         known = oracle[np.isfinite(oracle)]
         return (float(known.mean()) if len(known) else float("nan")), len(known)
 

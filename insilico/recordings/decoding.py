@@ -36,7 +36,7 @@ def trial_rows(recording: Recording, trial: Trial) -> dict[str, Array]:
     if recording.kind == "image":
         return {name: values[None] for name, values in known.items()}
     return {
-        name: np.moveaxis(values, 1 if name == "stimulus" else -1, 0)
+        name: np.ascontiguousarray(np.moveaxis(values, 1 if name == "stimulus" else -1, 0))
         for name, values in known.items()
     }
 

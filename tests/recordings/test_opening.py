@@ -256,6 +256,13 @@ def test_folder_is_read_where_its_zip_lies_beside_it(write_recording, tmp_path):
     assert recording.source == written.path
 
 
+def test_mouse_is_found_in_a_zip_of_another_name(write_recording, tmp_path):
+    written = write_recording("sensorium2023")
+    (tmp_path / "zips").mkdir()
+    written.zip(tmp_path / "zips" / "download.zip", inside=f"{written.path.name}/")
+    assert list(open_recordings(tmp_path / "zips", mice=["29156-11-10"])) == ["29156-11-10"]
+
+
 def test_two_recordings_of_one_mouse_are_refused(write_recording, tmp_path):
     write_recording("sensorium2023")
     write_recording("sensorium2023", name="dynamic29156-11-10-Again")
