@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,9 @@ IntArray = np.ndarray[Any, np.dtype[np.int64]]
 
 #: Changes when the files of a cache or what they mean change; caches of others are built again.
 CACHE_VERSION = 1
+
+#: How often a cache is looked for that another process may be moving to its place.
+MOVING_TRIES = 10
 
 #: Disk space that must stay free when a cache has been written.
 SPARE_BYTES = 64 * 2**20
@@ -147,17 +151,27 @@ def cache_recording(
     try:
         with atomic_folder(place) as draft:
             decode_trials(recording, draft, tags, progress=progress)
+            if _open(recording, place, fingerprint) is not None:
+                raise FileExistsError("another process has built this cache in the meantime")
     except OSError as error:
-        # Another process may have built the same cache at the same time, and been faster.
-        if (cached := _open(recording, place, fingerprint)) is not None:
+        if (cached := _wait_for(recording, place, fingerprint)) is not None:
             return cached
         raise RecordingError(
             f"the cache {place} cannot be written ({error.strerror or error}); free some space or "
             "choose another folder for it"
         ) from error
-    if (cached := _open(recording, place, fingerprint)) is None:
+    if (cached := _wait_for(recording, place, fingerprint)) is None:
         raise RecordingError(f"the cache {place} was changed while it was written; start again")
     return cached
+
+
+def _wait_for(recording: Recording, place: Path, fingerprint: str) -> CachedRecording | None:
+    """Open a cache that another process may just be moving to its place."""
+    for _ in range(MOVING_TRIES):
+        if (cached := _open(recording, place, fingerprint)) is not None:
+            return cached
+        time.sleep(0.02)
+    return None
 
 
 def _open(recording: Recording, place: Path, fingerprint: str) -> CachedRecording | None:

@@ -3,6 +3,7 @@
 import dataclasses
 import shutil
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -256,3 +257,16 @@ def test_recording_of_excluded_trials_only_is_refused(write_recording, tmp_path)
     written = write_recording("sensorium2023", tiers=["none", "none"])
     with pytest.raises(RecordingError, match="no trial to read"):
         cache_recording(open_recording(written.path), folder=tmp_path / "cache")
+
+
+@pytest.mark.parametrize("attempt", range(5))
+def test_one_cache_built_by_several_at_once_serves_all(write_recording, tmp_path, attempt):
+    recording = open_recording(write_recording("rochefort").path)
+    with ThreadPoolExecutor(4) as pool:
+        jobs = [
+            pool.submit(cache_recording, recording, folder=tmp_path / "cache") for _ in range(4)
+        ]
+        caches = [job.result() for job in jobs]
+    assert len({cache.content_sha256 for cache in caches}) == 1
+    assert len({bytes(cache.responses) for cache in caches}) == 1
+    assert len(list((tmp_path / "cache").iterdir())) == 1
