@@ -148,7 +148,7 @@ def _positions(data: MouseData) -> torch.Tensor | None:
     neurons = data.mouse.neurons
     if not {"x_um", "y_um"} <= set(neurons):
         return None
-    return torch.from_numpy(neurons[["x_um", "y_um"]].to_numpy(np.float32))
+    return torch.tensor(neurons[["x_um", "y_um"]].to_numpy(np.float32))
 
 
 def _check_lengths(recipe: TrainingRecipe, network: Network, name: str, data: MouseData) -> None:
