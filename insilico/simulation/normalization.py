@@ -31,13 +31,13 @@ FloatArray = np.ndarray[Any, np.dtype[np.float64]]
 OFF = {"contrast_gain": 0.0, "surround_strength": 0.0, "surround_sigma_px": 8.0}
 
 #: Ranges of the drawn parameters, uniform in between. Contrast is in standardized units: a
-#: full-contrast grating has 1.5, a natural movie about 1. Semi-saturation at a third to all of that
-#: of a natural movie, and surrounds of two to four times the width of a receptive field that take
-#: away up to half of the answer, are of the order of mouse V1 (Self et al. 2014,
+#: full-contrast grating has 1.5, a natural movie about 1. Semi-saturation between half of a full
+#: contrast and twice of it, and surrounds of two to four times the width of a receptive field that
+#: take away up to half of the answer, are of the order of mouse V1 (Self et al. 2014,
 #: doi 10.1523/JNEUROSCI.5124-13.2014).
 RANGES = {
-    "contrast_gain": (0.7, 2.0),
-    "surround_strength": (0.2, 1.5),
+    "contrast_gain": (0.3, 1.2),
+    "surround_strength": (0.2, 1.2),
     "surround_sigma_px": (7.0, 11.0),
 }
 

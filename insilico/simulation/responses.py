@@ -7,8 +7,9 @@ before the receptive field, the expected response of a neuron is
 
 (``k *`` a causal exponential that sums to 1, for movies; ``g`` the gain by behavior). What is
 recorded are events at a Poisson rate proportional to ``g (r + spontaneous_rate)``, each of random
-size, through the same exponential, plus the absolute value of Gaussian measurement noise, whose
-mean is ``floor``: never negative, mostly near 0, with rare large values, as deconvolved calcium is.
+size, through the same exponential, plus measurement noise, of mean ``floor``, that is gamma
+distributed like the spurious events of deconvolution: never negative, mostly near 0, with rare
+large values, as deconvolved calcium is.
 
 Events are made as frequent as it takes to give each neuron its *reliability*: the correlation,
 over the repeated test trials, of the expected with the recorded response.
@@ -43,8 +44,10 @@ RELIABILITY_CONCENTRATION = 15.0
 CALCIUM_TAU_S = 0.12
 #: Sizes of events follow a gamma distribution of this shape and mean 1.
 EVENT_SHAPE = 2.0
-#: Share of the noise variance that is measurement.
+#: Share of the noise variance that is measurement, and the shape of its gamma distribution: small,
+#: so that it is 0 most of the time.
 MEASUREMENT_SHARE = 0.1
+MEASUREMENT_SHAPE = 0.1
 #: Median and log spread over neurons of the standard deviation of the recorded responses: those of
 #: a published mouse are 10.7, and 5.7 to 21 for its middle half (viv1t/data/metadata, mouse B).
 RESPONSE_STD = 10.7
@@ -71,7 +74,7 @@ class Calibration:
     events_per_rate : float array
         Expected number of events per frame (or image) and unit of rate.
     measurement_std : float array
-        Standard deviation of the Gaussian whose absolute value is added.
+        Standard deviation of the measurement noise.
     """
 
     scale: FloatArray
@@ -81,7 +84,7 @@ class Calibration:
     @property
     def floor(self) -> FloatArray:
         """Mean of the measurement noise."""
-        return np.asarray(self.measurement_std * np.sqrt(2 / np.pi))
+        return np.asarray(self.measurement_std * np.sqrt(MEASUREMENT_SHAPE))
 
 
 def draw_response_model(population: pd.DataFrame, *, reliability: float, seed: int) -> pd.DataFrame:
@@ -196,7 +199,7 @@ def calibrate(
     scale = np.where(moved, population["response_std"].to_numpy() * reliability / safe, 1.0)
     noise = (scale * safe) ** 2 * (reliability**-2 - 1)
     events = scale**2 * (1 + 1 / EVENT_SHAPE) * square / ((1 - MEASUREMENT_SHARE) * noise)
-    measurement_std = np.sqrt(MEASUREMENT_SHARE * noise / (1 - 2 / np.pi))
+    measurement_std = np.sqrt(MEASUREMENT_SHARE * noise)
     return Calibration(scale, np.where(events > 0, events, 1.0), measurement_std)
 
 
@@ -243,5 +246,6 @@ def draw_response(
     # The sum of n gamma variables of one shape is a gamma variable of n times that shape.
     sizes = random.standard_gamma(EVENT_SHAPE * events) / EVENT_SHAPE
     unit = (calibration.scale / calibration.events_per_rate)[:, None]
-    measured = np.abs(random.standard_normal(rate.shape)) * calibration.measurement_std[:, None]
+    measured = random.standard_gamma(MEASUREMENT_SHAPE, rate.shape) / np.sqrt(MEASUREMENT_SHAPE)
+    measured *= calibration.measurement_std[:, None]
     return np.asarray(unit * filter_trace(sizes, kernel) + measured)

@@ -20,17 +20,19 @@ Layouts: ViV1T-closed-loop, data/README.md; V1T, data/README.md and src/v1t/data
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import shutil
 import time
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import tomli_w
+import torch
 
 from insilico.errors import RecordingError, RunFolderError
 from insilico.files import atomic_file, atomic_folder
@@ -45,6 +47,7 @@ from insilico.simulation.responses import (
 )
 from insilico.simulation.session import IMAGE_SET, SimulatedSession
 from insilico.simulation.simulated_v1 import SimulatedV1
+from insilico.simulation.tuning import measure_selectivity
 from insilico.stimuli.stimuli import Kind
 
 FloatArray = np.ndarray[Any, np.dtype[np.floating[Any]]]
@@ -123,6 +126,7 @@ def write_recordings(
             session = SimulatedSession(options, mouse=mouse)
             total = 2 * len(session.trials)
             with (
+                _one_thread(),
                 atomic_folder(folder) as draft,
                 progress_bar(f"simulating {folder.name}", total, shown=progress) as advance,
             ):
@@ -146,8 +150,9 @@ def read_ground_truth(folder: Path) -> pd.DataFrame:
         The columns of :func:`insilico.simulation.draw_population`,
         :func:`insilico.simulation.draw_normalization` and
         :func:`insilico.simulation.draw_response_model`, ``spontaneous_rate``,
-        ``events_per_rate``, ``measurement_std`` and ``reliability_obtained``. ``gain`` includes the
-        scale: the noiseless neuron answers in recorded units.
+        ``scale``, ``events_per_rate``, ``measurement_std``, ``reliability_obtained``, and the
+        indices ``osi`` and ``dsi`` (movies) as gratings measure them in the noiseless neuron.
+        ``gain`` includes the scale: the noiseless neuron answers in recorded units.
 
     Raises
     ------
@@ -186,6 +191,21 @@ def population_twin(folder: Path) -> SimulatedV1:
     screen = Screen.from_dict(tomllib.loads((folder / "meta/screen.toml").read_text()))
     kind: Kind = "movie" if (folder / "data/videos").is_dir() else "image"
     return SimulatedV1(kind, population=population, screen=screen)
+
+
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """Compute in one thread: the same sums on every machine, and no waiting on a busy one.
+
+    The filters are small, and threads that wait for each other on shared cores made them up to a
+    hundred times slower.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _claim(out: Path, options: SimulationOptions) -> None:
@@ -363,7 +383,8 @@ def _write_tables(
         (folder / "meta" / where).mkdir(parents=True, exist_ok=True)
         for name, values in arrays.items():
             np.save(folder / f"meta/{where}/{name}.npy", values)
-    population.assign(
+    selectivity = measure_selectivity(session.network, session.screen)
+    population.join(selectivity).assign(
         gain=population["gain"] * calibration.scale,
         scale=calibration.scale,
         events_per_rate=calibration.events_per_rate,
