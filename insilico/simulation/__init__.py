@@ -1,11 +1,12 @@
 """A simulated V1 whose every answer is known: parameters in a table, responses like any twin's."""
 
+from insilico.simulation.ground_truth import population_twin, read_ground_truth
 from insilico.simulation.network import SimulatedV1Network
 from insilico.simulation.normalization import draw_normalization
 from insilico.simulation.plan import SimulationOptions
 from insilico.simulation.population import draw_population
 from insilico.simulation.simulated_v1 import SimulatedV1
-from insilico.simulation.writer import population_twin, read_ground_truth, write_recordings
+from insilico.simulation.writer import write_recordings
 
 __all__ = [
     "SimulatedV1",

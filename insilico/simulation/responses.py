@@ -31,11 +31,12 @@ from insilico.stimuli.stimuli import Kind
 
 FloatArray = np.ndarray[Any, np.dtype[np.floating[Any]]]
 
-#: Default reliability. For images it follows from the published example of Sensorium 2022, a
-#: single-trial correlation of 0.286 where the correlation to the average is 0.542 (encoders: the
-#: submission example): averaging leaves little noise, so the ratio, 0.53, bounds from above what a
-#: perfect model reaches on single trials; a bound lowered for the noise that ten repeats leave is
-#: near 0.45. Movies are recorded frame by frame and are noisier; we take 0.40.
+#: Default reliability. For images it follows from the published example of Sensorium 2022 (the
+#: 7-session model on mouse 21067-10-18: single-trial correlation 0.286, correlation to the average
+#: 0.542). With signal variance S, noise variance N and 10 repeats, their squared ratio is
+#: (1 + N / 10S) / (1 + N / S) = 0.278, so N / S = 4.05 and the reliability, sqrt(S / (S + N)), is
+#: 0.445. Movies are recorded frame by frame and are noisier; no such pair is published, and we take
+#: 0.40.
 RELIABILITY = {"image": 0.45, "movie": 0.40}
 #: Concentration of the beta distribution of reliabilities over neurons: a spread of about 0.12.
 RELIABILITY_CONCENTRATION = 15.0

@@ -7,7 +7,6 @@ second-order statistics of natural ones and nothing else. Both are functions of 
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,6 +14,7 @@ import numpy as np
 import scipy.fft
 
 from insilico.screen import Screen
+from insilico.simulation.leaves import Leaf, paint
 
 ByteArray = np.ndarray[Any, np.dtype[np.uint8]]
 FloatArray = np.ndarray[Any, np.dtype[np.float32]]
@@ -54,29 +54,6 @@ NOISE_MEAN = 113.0
 NOISE_STD = 58.0
 
 
-@dataclasses.dataclass(frozen=True)
-class Leaf:
-    """One leaf in every row (a frame of a movie, or an image); all arrays of shape (row,).
-
-    ``x_px`` and ``y_px`` are its center; ``radius_px`` its larger half axis, the same in all rows;
-    ``aspect`` the ratio of the half axes; ``angle`` that of the larger axis, radians; ``level`` its
-    gray level; ``texture_depth`` the amplitude of its grating, with wave vector ``texture_x``,
-    ``texture_y`` in radians per pixel and ``texture_phase``.
-    """
-
-    radius_px: float
-    is_box: bool
-    x_px: FloatArray
-    y_px: FloatArray
-    aspect: FloatArray
-    angle: FloatArray
-    level: FloatArray
-    texture_depth: FloatArray
-    texture_x: FloatArray
-    texture_y: FloatArray
-    texture_phase: FloatArray
-
-
 def dead_leaves_movie(screen: Screen, *, seed: Sequence[int], frame_count: int) -> ByteArray:
     """Draw scenes of moving, occluding shapes, with cuts in between.
 
@@ -104,7 +81,7 @@ def dead_leaves_movie(screen: Screen, *, seed: Sequence[int], frame_count: int) 
     while start < frame_count:
         scene_frames = max(1, screen.frames(random.uniform(*SCENE_S)))
         rows = min(scene_frames, frame_count - start)
-        movie[start : start + rows] = _paint(_moving_leaves(random, screen, rows), screen, rows)
+        movie[start : start + rows] = paint(_moving_leaves(random, screen, rows), screen, rows)
         start += rows
     return movie
 
@@ -128,7 +105,7 @@ def dead_leaves_images(screen: Screen, *, seed: Sequence[int], count: int) -> By
         Gray levels 0-255.
     """
     random = np.random.default_rng([*seed, 12])
-    return _paint(_still_leaves(random, screen, count), screen, count)
+    return paint(_still_leaves(random, screen, count), screen, count)
 
 
 def noise_movie(screen: Screen, *, seed: Sequence[int], frame_count: int) -> ByteArray:
@@ -306,64 +283,3 @@ def _leaves(
         )
         for row in range(len(radius))
     ]
-
-
-def _paint(leaves: list[Leaf], screen: Screen, rows: int) -> ByteArray:
-    """Paint leaves one over the other, each in all rows at once."""
-    pad = 2 * (int(np.ceil(RADIUS_PX[1] * np.sqrt(2))) + 1)
-    height, width = screen.shape
-    canvas = np.full((rows, height + 2 * pad, width + 2 * pad), NOISE_MEAN, np.float32)
-    for leaf in leaves:
-        _paint_leaf(canvas, leaf, screen, pad)
-    shown = canvas[:, pad : pad + height, pad : pad + width]
-    return np.clip(np.rint(shown), 0, 255).astype(np.uint8)
-
-
-def _paint_leaf(canvas: FloatArray, leaf: Leaf, screen: Screen, pad: int) -> None:
-    """Blend one leaf into the windows of the canvas that it touches; edges are a pixel wide."""
-    reach = leaf.radius_px * (np.sqrt(2) if leaf.is_box else 1)
-    half = int(np.ceil(reach)) + 1
-    left = np.rint(leaf.x_px).astype(int)
-    top = np.rint(leaf.y_px).astype(int)
-    row = np.flatnonzero(
-        (left + half >= 0)
-        & (left - half < screen.width_px)
-        & (top + half >= 0)
-        & (top - half < screen.height_px)
-    )
-    if len(row) == 0:
-        return
-    side = 2 * half + 1
-    windows = np.lib.stride_tricks.sliding_window_view(canvas, (side, side), (1, 2), writeable=True)
-    place = (row, top[row] - half + pad, left[row] - half + pad)
-    offset = np.arange(-half, half + 1, dtype=np.float32)
-    right = (offset + (left - leaf.x_px)[row, None].astype(np.float32))[:, None, :]
-    down = (offset + (top - leaf.y_px)[row, None].astype(np.float32))[:, :, None]
-    below = windows[place]
-    level = _levels(leaf, row, right, down)
-    below += _opacity(leaf, row, right, down) * (level - below)
-    windows[place] = below
-
-
-def _opacity(leaf: Leaf, row: Any, right: FloatArray, down: FloatArray) -> FloatArray:
-    """Return 1 inside, 0 outside, and in between the share of the pixel that is covered."""
-    cosine, sine = np.cos(leaf.angle[row])[:, None, None], np.sin(leaf.angle[row])[:, None, None]
-    long = leaf.radius_px
-    short = leaf.radius_px * leaf.aspect[row][:, None, None]
-    along = right * cosine + down * sine
-    across = down * cosine - right * sine
-    if leaf.is_box:
-        outside = np.maximum(np.abs(along) - long, np.abs(across) - short)
-    else:
-        outside = (np.sqrt((along / long) ** 2 + (across / short) ** 2) - 1) * short
-    return np.asarray(np.clip(0.5 - outside, 0, 1))
-
-
-def _levels(leaf: Leaf, row: Any, right: FloatArray, down: FloatArray) -> FloatArray:
-    level = leaf.level[row][:, None, None]
-    depth = leaf.texture_depth[row]
-    if not depth.any():
-        return level
-    kx, ky = leaf.texture_x[row][:, None, None], leaf.texture_y[row][:, None, None]
-    phase = leaf.texture_phase[row][:, None, None]
-    return np.asarray(level + depth[:, None, None] * np.sin(kx * right + ky * down + phase))

@@ -34,11 +34,11 @@ import pandas as pd
 import tomli_w
 import torch
 
-from insilico.errors import RecordingError, RunFolderError
+from insilico.errors import RunFolderError
 from insilico.files import atomic_file, atomic_folder
 from insilico.progress import progress_bar
-from insilico.screen import Screen
-from insilico.simulation.plan import STIMULUS_IDS, SimulationOptions
+from insilico.simulation.ground_truth import read_ground_truth
+from insilico.simulation.plan import SimulationOptions
 from insilico.simulation.responses import (
     Calibration,
     calibrate,
@@ -46,15 +46,12 @@ from insilico.simulation.responses import (
     expected_response,
 )
 from insilico.simulation.session import IMAGE_SET, SimulatedSession
-from insilico.simulation.simulated_v1 import SimulatedV1
-from insilico.simulation.tuning import measure_selectivity
-from insilico.stimuli.stimuli import Kind
+from insilico.simulation.tables import write_statistics, write_tables
 
 FloatArray = np.ndarray[Any, np.dtype[np.floating[Any]]]
 
-#: File with the options, and that with the neurons.
+#: File with the options.
 OPTIONS_FILE = "simulation.toml"
-TRUTH_FILE = Path("meta/neurons/ground_truth.parquet")
 #: Changes when the same options would write other recordings.
 FORMAT = 1
 
@@ -136,63 +133,6 @@ def write_recordings(
     return written
 
 
-def read_ground_truth(folder: Path) -> pd.DataFrame:
-    """Return the parameters of the neurons of a simulated recording.
-
-    Parameters
-    ----------
-    folder : Path
-        Of one mouse.
-
-    Returns
-    -------
-    DataFrame, one row a neuron
-        The columns of :func:`insilico.simulation.draw_population`,
-        :func:`insilico.simulation.draw_normalization` and
-        :func:`insilico.simulation.draw_response_model`, ``spontaneous_rate``,
-        ``scale``, ``events_per_rate``, ``measurement_std``, ``reliability_obtained``, and the
-        indices ``osi`` and ``dsi`` (movies) as gratings measure them in the noiseless neuron.
-        ``gain`` includes the scale: the noiseless neuron answers in recorded units.
-
-    Raises
-    ------
-    RecordingError
-        If the folder holds no simulated recording.
-    """
-    path = folder / TRUTH_FILE
-    if not path.is_file():
-        raise RecordingError(
-            f"{folder} has no {TRUTH_FILE}; give the folder of one mouse that "
-            "'insilico simulate' wrote"
-        )
-    return pd.read_parquet(path)
-
-
-def population_twin(folder: Path) -> SimulatedV1:
-    """Return the noiseless neurons behind a simulated recording, as a twin.
-
-    Parameters
-    ----------
-    folder : Path
-        Of one mouse.
-
-    Returns
-    -------
-    SimulatedV1
-        Answers in recorded units, without spontaneous activity, calcium and noise, at rest with a
-        pupil of mean size, and with the mean gaze.
-
-    Raises
-    ------
-    RecordingError
-        If the folder holds no simulated recording.
-    """
-    population = read_ground_truth(folder)
-    screen = Screen.from_dict(tomllib.loads((folder / "meta/screen.toml").read_text()))
-    kind: Kind = "movie" if (folder / "data/videos").is_dir() else "image"
-    return SimulatedV1(kind, population=population, screen=screen)
-
-
 @contextlib.contextmanager
 def _one_thread() -> Iterator[None]:
     """Compute in one thread: the same sums on every machine, and no waiting on a busy one.
@@ -244,8 +184,8 @@ def _write_mouse(folder: Path, session: SimulatedSession, advance: Callable[[int
     population, calibration = _calibrate(folder, session)
     obtained = _write_responses(folder, session, population, calibration, advance)
     shutil.rmtree(folder / "rates")
-    _write_tables(folder, session, population, calibration, obtained)
-    _write_statistics(folder, session)
+    write_tables(folder, session, population, calibration, obtained)
+    write_statistics(folder, session)
 
 
 def _write_presentations(
@@ -356,92 +296,6 @@ def _correlation(first: FloatArray, second: FloatArray) -> FloatArray:
     norm = np.sqrt((first**2).sum(axis=-1) * (second**2).sum(axis=-1))
     product = (first * second).sum(axis=-1)
     return np.divide(product, norm, out=np.full(len(norm), np.nan), where=norm > 0)
-
-
-def _write_tables(
-    folder: Path,
-    session: SimulatedSession,
-    population: pd.DataFrame,
-    calibration: Calibration,
-    obtained: FloatArray,
-) -> None:
-    trials, count = session.trials, len(population)
-    names: dict[str, Any] = {"tiers": trials["tier"].to_numpy(str)}
-    if session.options.kind == "movie":
-        names["video_ids"] = trials["stimulus"].to_numpy(np.int64)
-        names["stimulus_ids"] = trials["stimulus_type"].map(STIMULUS_IDS).to_numpy(np.int64)
-    else:
-        names["frame_image_id"] = trials["stimulus"].to_numpy(np.int64)
-        names["trial_idx"] = np.arange(len(trials))
-    coordinates = population[["x_um", "y_um", "z_um"]].to_numpy()
-    neurons = {
-        "unit_ids": population["neuron_id"].to_numpy(np.int64),
-        "cell_motor_coordinates": np.rint(coordinates).astype(np.int64),
-        "animal_ids": np.full(count, session.mouse + 1),
-    }
-    for where, arrays in (("trials", names), ("neurons", neurons)):
-        (folder / "meta" / where).mkdir(parents=True, exist_ok=True)
-        for name, values in arrays.items():
-            np.save(folder / f"meta/{where}/{name}.npy", values)
-    selectivity = measure_selectivity(session.network, session.screen)
-    population.join(selectivity).assign(
-        gain=population["gain"] * calibration.scale,
-        scale=calibration.scale,
-        events_per_rate=calibration.events_per_rate,
-        measurement_std=calibration.measurement_std,
-        reliability_obtained=obtained,
-    ).to_parquet(folder / TRUTH_FILE, index=False)
-    (folder / "meta/screen.toml").write_text(tomli_w.dumps(session.screen.to_dict()))
-    facts = {"gaze_matrix_px": session.gaze_matrix.tolist(), "calcium": session.kernel.tolist()}
-    (folder / "truth/simulation.toml").write_text(tomli_w.dumps(facts))
-
-
-def _write_statistics(folder: Path, session: SimulatedSession) -> None:
-    """Write statistics over the training trials, in the files where the publications have them."""
-    train = np.flatnonzero(session.trials["tier"] == "train")
-    frames = session.frame_counts[train]
-    stimuli = "videos" if session.options.kind == "movie" else "images"
-    levels = np.zeros(256, np.int64)
-    for trial, count in zip(train, frames, strict=True):
-        shown = np.load(folder / f"data/{stimuli}/{trial}.npy")
-        shown = shown[..., :count] if stimuli == "videos" else shown
-        levels += np.bincount(shown.astype(np.uint8).ravel(), minlength=256)
-    _save_statistics(folder / f"meta/statistics/{stimuli}/all", _of_levels(levels))
-    for name in ("responses", "behavior", "pupil_center"):
-        parts = [np.load(folder / f"data/{name}/{trial}.npy") for trial in train]
-        if stimuli == "videos":
-            cut = zip(parts, frames, strict=True)
-            values = np.concatenate([part[:, :count] for part, count in cut], axis=1)
-        else:
-            values = np.stack(parts, axis=1)
-        measured = {name: getattr(np, name)(values, axis=1) for name in ("min", "max", "median")}
-        measured["mean"] = values.mean(axis=1, dtype=np.float64)
-        measured["std"] = values.std(axis=1, dtype=np.float64)
-        _save_statistics(folder / f"meta/statistics/{name}/all", measured)
-
-
-def _of_levels(counts: np.ndarray[Any, np.dtype[np.int64]]) -> dict[str, Any]:
-    """Return statistics of gray levels from how often each occurs."""
-    level, total = np.arange(256), counts.sum()
-    mean = (counts * level).sum() / total
-    cumulative = np.cumsum(counts)
-    middle = [
-        np.searchsorted(cumulative, rank, side="right") for rank in ((total - 1) // 2, total // 2)
-    ]
-    shown = np.flatnonzero(counts)
-    return {
-        "min": shown[0],
-        "max": shown[-1],
-        "median": np.mean(middle),
-        "mean": mean,
-        "std": np.sqrt((counts * (level - mean) ** 2).sum() / total),
-    }
-
-
-def _save_statistics(folder: Path, measured: dict[str, Any]) -> None:
-    folder.mkdir(parents=True)
-    for name, values in measured.items():
-        np.save(folder / f"{name}.npy", np.asarray(values, np.float32))
 
 
 def _describe(folder: Path, seconds: float) -> SimulatedMouse:
