@@ -79,7 +79,10 @@ def test_file_is_read_and_overrides_replace_its_values(path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"cuont": 3}, "no key 'cuont'; did you mean 'count'. its keys are count, experiment, goal"),
+        (
+            {"cuont": 3},
+            "no key 'cuont'; did you mean 'count'. its keys are count, experiment, goal",
+        ),
         ({"count": 3.5}, "count is 3.5; give a whole number"),
         ({"count": True}, "count is True; give a whole number"),
         ({"lead_s": "long"}, "lead_s is 'long'; give a number"),

@@ -79,7 +79,7 @@ def test_simulated_twins_load_by_name_with_the_same_neurons():
 
 
 def test_unknown_name_lists_the_models():
-    with pytest.raises(CatalogError, match="no model and no folder 'sensorium'; .*the models are"):
+    with pytest.raises(CatalogError, match=r"no model and no folder 'sensorium'; .*the models are"):
         insilico.load("sensorium")
 
 
