@@ -48,7 +48,7 @@ def simulate(
         Mean correlation of single test trials with the noise-free response; 0.40 for movies, 0.45
         for images.
     train_trials : int, optional
-        Training trials of each mouse; 200 movies or 3,000 images.
+        Training trials of each mouse; 360 movies or 3,000 images.
     validation_stimuli : int, optional
         Repeated movies of the tier oracle (6), or images of the tier validation (200).
     test_stimuli : int, optional
@@ -66,7 +66,7 @@ def simulate(
     padded : bool
         Pad movies with NaN to one length and write float32, as published: five times the space.
     image_scale : int
-        Write an image's pixels as squares of so many a side; 4 gives the published 144 x 256.
+        Write an image's pixels as squares of so many a side: 1, or 4 for the published 144 x 256.
     """
     from insilico.simulation import SimulationOptions, write_recordings
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import math
 import shutil
 import time
 from pathlib import Path
@@ -13,9 +14,11 @@ import numpy as np
 import pandas as pd
 
 from insilico.errors import RecordingError
-from insilico.files import atomic_folder
+from insilico.files import atomic_folder, remove_drafts
 from insilico.models.mouse import Statistics
 from insilico.recordings.decoding import decode_trials
+from insilico.recordings.images import ImageReader
+from insilico.recordings.movies import MovieReader
 from insilico.recordings.recording import SIGNALS, FloatArray, Recording
 from insilico.recordings.source import Source, open_source
 from insilico.recordings.stored import load_arrays
@@ -137,17 +140,19 @@ def cache_recording(
     Raises
     ------
     RecordingError
-        If a trial is missing or damaged, nothing varies, or the disk has too little room. No cache
-        is left behind then.
+        If a trial is missing or damaged, files changed since the recording was opened, nothing
+        varies, or the disk has too little room. No cache is left behind then.
     """
-    source = open_source(recording.source)
-    fingerprint = _fingerprint(recording, source)
+    reader = _reader(recording)
+    _demand_unchanged(reader.files.source)
+    fingerprint = _fingerprint(recording, reader.files.source)
     place = Path(folder) / f"{recording.mouse}-{fingerprint[:8]}"
+    remove_drafts(place.parent, is_shared=True)
     if (cached := _open(recording, place, fingerprint)) is not None:
         return cached
     tags = {"version": CACHE_VERSION, "fingerprint": fingerprint}
-    _demand_files(recording, source)
-    _demand_space(place.parent, _size_bytes(recording, source))
+    _demand_files(reader.files)
+    _demand_space(place.parent, _size_bytes(recording, reader))
     try:
         with atomic_folder(place) as draft:
             decode_trials(recording, draft, tags, progress=progress)
@@ -210,48 +215,49 @@ def _fingerprint(recording: Recording, source: Source) -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-def _files(recording: Recording) -> TrialFiles:
-    """Return the files behind a recording that was opened from disk."""
-    files = getattr(recording.read, "files", None)
-    if not isinstance(files, TrialFiles):
+def _reader(recording: Recording) -> ImageReader | MovieReader:
+    """Return what reads the files of a recording that was opened from disk."""
+    if not isinstance(recording.read, ImageReader | MovieReader):
         raise RecordingError(
             f"the recording of mouse {recording.mouse} was not opened from files; write it to a "
             "folder and open that"
         )
-    return files
+    return recording.read
 
 
-def _demand_files(recording: Recording, source: Source) -> None:
+def _demand_unchanged(source: Source) -> None:
+    """Refuse old tables over new files: their cache would pass for one of the new files."""
+    if open_source(source.path).stamp != source.stamp:
+        raise RecordingError(f"files of {source.path} changed since it was opened; open it again")
+
+
+def _demand_files(files: TrialFiles) -> None:
     """Refuse a recording that lacks files before hours are spent on the others."""
-    missing = [member for member in _files(recording).needed() if member not in source.sizes]
+    missing = [member for member in files.needed() if member not in files.source.sizes]
     if missing:
         raise RecordingError(
-            f"{source.describe(missing[0])} is missing"
+            f"{files.source.describe(missing[0])} is missing"
             + (f", like {len(missing) - 1} more files" if missing[1:] else "")
             + "; fetch the recording again ('insilico recordings check' lists all)"
         )
 
 
-def _size_bytes(recording: Recording, source: Source) -> int:
+def _size_bytes(recording: Recording, reader: ImageReader | MovieReader) -> int:
     """Return the most that the cache of a recording can take on disk."""
-    files, total = _files(recording), 0
-    for signal, folder in files.folders.items():
-        members = [member for member in files.needed() if member.startswith(f"{folder}/")]
-        if not members:
-            continue
-        header = source.read_header(members[0])
-        values = sum(source.sizes[member] for member in members) / max(header.dtype.itemsize, 1)
-        if signal == "stimulus":
-            values *= np.prod(recording.screen.shape) / np.prod(
-                _frame_shape(recording, header.shape)
-            )
-        bytes_each = 1 if signal == "stimulus" and header.dtype == np.uint8 else 4
-        total += int(values * bytes_each)
-    return total
-
-
-def _frame_shape(recording: Recording, shape: tuple[int, ...]) -> tuple[int, ...]:
-    return shape[:2] if recording.kind == "movie" else shape[1:]
+    files, frame_values = reader.files, math.prod(reader.shape)
+    headers = [
+        files.source.read_header(files.member("stimulus", trial))
+        for trial, tier in enumerate(files.tiers)
+        if tier != "none"
+    ]
+    rows = sum(header.nbytes // (header.dtype.itemsize * frame_values) for header in headers)
+    # Images that are reduced become means of pixels, which are no whole numbers.
+    is_whole = reader.shape[-2:] == recording.screen.shape and all(
+        header.dtype == np.uint8 for header in headers
+    )
+    levels = len(recording.channel_names) * math.prod(recording.screen.shape)
+    others = len(recording.neurons) + len(recording.behavior_names) + 2 * recording.has_pupil
+    return rows * ((1 if is_whole else 4) * levels + 4 * others)
 
 
 def _demand_space(folder: Path, needed: int) -> None:

@@ -138,7 +138,7 @@ class _Survey:
     def __init__(self, recording: Recording) -> None:
         self.recording = recording
         self.measurement = Measurement(recording)
-        self._trials = recording.trials.assign(frame_count=0, has_responses=False)
+        self._trials = recording.trials
         self._index = recording.trials["stimulus_index"].to_numpy(np.int64).copy()
         self._frames = np.zeros(len(self._trials), np.int64)
         self._answered = np.zeros(len(self._trials), bool)

@@ -63,6 +63,11 @@ class Header:
         """Bytes of the numbers."""
         return math.prod(self.shape) * self.dtype.itemsize
 
+    @property
+    def extent_bytes(self) -> int:
+        """Bytes that the numbers would have if no axis were empty; NumPy counts them like this."""
+        return math.prod(length for length in self.shape if length) * self.dtype.itemsize
+
 
 def parse_header(prefix: bytes, *, size: int, what: str) -> Header:
     """Read the header of a ``.npy`` file and hold it to the size of the file.
@@ -94,9 +99,9 @@ def parse_header(prefix: bytes, *, size: int, what: str) -> Header:
             "read; fetch or write that file again"
         )
     header = _parse_text(prefix[start : start + length].decode("latin1"), start + length, what)
-    if header.nbytes > ARRAY_LIMIT_BYTES:
+    if header.extent_bytes > ARRAY_LIMIT_BYTES:
         raise RecordingError(
-            f"{what} claims an array of {header.nbytes / 2**30:,.1f} GB, one trial may have "
+            f"{what} claims an array of {header.extent_bytes / 2**30:,.1f} GB, one trial may have "
             f"{ARRAY_LIMIT_BYTES / 2**30:.0f} GB; fetch or write that file again"
         )
     if size != header.offset + header.nbytes:

@@ -10,7 +10,7 @@ from insilico.errors import RecordingError
 from insilico.recordings.images import open_images
 from insilico.recordings.movies import open_movies
 from insilico.recordings.recording import Recording
-from insilico.recordings.source import LANDMARK, Source, is_litter, open_source
+from insilico.recordings.source import LANDMARK, Source, find_folder, is_litter, open_source
 from insilico.recordings.tables import mouse_name
 
 
@@ -56,7 +56,8 @@ def open_recordings(path: Path, *, mice: Sequence[str] | None = None) -> dict[st
     ----------
     path : Path
         A recording, or a folder of recordings (folders, zip files, or both; where a zip file lies
-        beside the folder unpacked from it, the folder is read).
+        beside the folder unpacked from it, the folder is read). As for :func:`open_recording`, one
+        recording may lie a few folders deeper, alone.
     mice : sequence of str, optional
         Which mice to open; all by default.
 
@@ -108,6 +109,8 @@ def find_recordings(path: Path) -> list[Path]:
         child for child in children
         if child.suffix.lower() == ".zip" and child.is_file() and child.stem not in names
     ]  # fmt: skip
+    if not folders and not zips and (alone := find_folder(path)) is not None:
+        return [alone]
     if not folders and not zips:
         raise RecordingError(
             f"{path} holds no recording; give a recording's folder or zip file, or a folder of "

@@ -32,6 +32,9 @@ DEPTH_LIMIT = 4
 #: bomb or damaged. All-zero responses of hidden tiers come close to it honestly.
 COMPRESSION_LIMIT = 1040
 
+#: Digits of a trial's number; longer ones number nothing, and int() refuses thousands of digits.
+NUMBER_DIGITS = 15
+
 #: Files that operating systems leave behind.
 _LITTER = ("desktop.ini", "Thumbs.db", "__MACOSX")
 
@@ -155,7 +158,8 @@ class Source(abc.ABC):
             path = PurePosixPath(member)
             if str(path.parent) == folder and not is_litter(path.name):
                 is_number = path.suffix == ".npy" and path.stem.isdecimal()
-                if is_number and path.stem == str(int(path.stem)):
+                is_short = len(path.stem) <= NUMBER_DIGITS
+                if is_number and is_short and path.stem == str(int(path.stem)):
                     numbers.add(int(path.stem))
                 else:
                     others.append(member)
@@ -274,7 +278,9 @@ def open_source(path: Path) -> Source:
         paths that lead outside it.
     """
     if path.is_dir():
-        return FolderSource(_descend(path))
+        if (root := find_folder(path)) is None:
+            raise _not_a_recording(path)
+        return FolderSource(root)
     if not path.exists():
         raise RecordingError(f"there is no {path}; give the folder or the zip file of a recording")
     if not path.is_file():
@@ -287,7 +293,7 @@ def is_litter(name: str) -> bool:
     return name.startswith((".", *_LITTER))
 
 
-def _descend(path: Path) -> Path:
+def find_folder(path: Path) -> Path | None:
     """Return the recording's folder, which may lie inside others that hold nothing else."""
     root = path
     for _ in range(DEPTH_LIMIT):
@@ -297,7 +303,7 @@ def _descend(path: Path) -> Path:
         if len(inner) != 1 or (root / "data").is_dir():
             break
         root = inner[0]
-    raise _not_a_recording(path)
+    return None
 
 
 def _find_root(names: list[str], path: Path) -> str:

@@ -1,6 +1,11 @@
 """A simulated V1 whose every answer is known: parameters in a table, responses like any twin's."""
 
-from insilico.simulation.ground_truth import population_twin, read_ground_truth
+from insilico.simulation.ground_truth import (
+    allowed_correlation,
+    population_twin,
+    read_ground_truth,
+    shipped_truth,
+)
 from insilico.simulation.network import SimulatedV1Network
 from insilico.simulation.normalization import draw_normalization
 from insilico.simulation.plan import SimulationOptions
@@ -12,9 +17,11 @@ __all__ = [
     "SimulatedV1",
     "SimulatedV1Network",
     "SimulationOptions",
+    "allowed_correlation",
     "draw_normalization",
     "draw_population",
     "population_twin",
     "read_ground_truth",
+    "shipped_truth",
     "write_recordings",
 ]

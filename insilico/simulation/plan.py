@@ -15,7 +15,7 @@ from insilico.stimuli.stimuli import Kind
 
 #: Numbers of stimuli where the options say nothing.
 DEFAULTS: dict[Kind, dict[str, int]] = {
-    "movie": {"train_trials": 200, "validation_stimuli": 6, "test_stimuli": 6, "repeats": 8},
+    "movie": {"train_trials": 360, "validation_stimuli": 6, "test_stimuli": 6, "repeats": 8},
     "image": {"train_trials": 3000, "validation_stimuli": 200, "test_stimuli": 100, "repeats": 10},
 }
 #: Numbers by which the published recordings name their stimuli (ViV1T-closed-loop,
@@ -57,7 +57,7 @@ class SimulationOptions:
         Mean over neurons of the correlation of expected with recorded responses over the repeated
         test trials; :data:`insilico.simulation.responses.RELIABILITY` when left out.
     train_trials : int, optional
-        Training trials, each with a stimulus of its own. 200 movies or 3,000 images.
+        Training trials, each with a stimulus of its own. 360 movies or 3,000 images.
     validation_stimuli : int, optional
         Movies of the tier ``oracle``, each repeated (6), or images of the tier ``validation``, each
         shown once (200).
@@ -77,8 +77,8 @@ class SimulationOptions:
         Write movies as float32 and pad all signals with NaN to the longest trial, as published;
         otherwise each is as long as it is, and movies are uint8.
     image_scale : int
-        Write each pixel of an image as a square of so many pixels a side: 4 gives the 144 x 256 of
-        Sensorium 2022.
+        Write each pixel of an image as a square of so many pixels a side: 1, or 4 for the 144 x 256
+        of Sensorium 2022. Images of other sizes would not be read at the size of the screen.
 
     Raises
     ------
@@ -109,8 +109,8 @@ class SimulationOptions:
         for name, value in filled.items():
             if getattr(self, name) is None:
                 object.__setattr__(self, name, value)
-        smallest = {"mice": 1, "neurons": 1, "seed": 0, "test_stimuli": 1, "repeats": 2}
-        smallest |= {"train_trials": 1, "image_scale": 1}
+        smallest = dict.fromkeys(("mice", "neurons", "train_trials", "test_stimuli"), 1)
+        smallest |= {"seed": 0, "repeats": 2}
         smallest |= dict.fromkeys(("validation_stimuli", "final_stimuli", "bonus_stimuli"), 0)
         for name, least in smallest.items():
             _require(getattr(self, name) >= least, name, getattr(self, name), f"{least} or more")
@@ -120,6 +120,8 @@ class SimulationOptions:
         _require(long, "trial_s", self.trial_s, "1 second or more")
         steady = math.isfinite(self.gaze_shift_px) and self.gaze_shift_px >= 0
         _require(steady, "gaze_shift_px", self.gaze_shift_px, "0 or more")
+        scale = self.image_scale
+        _require(scale in (1, 4), "image_scale", scale, "1, or 4 for the published 144 x 256")
 
     @property
     def mean_reliability(self) -> float:

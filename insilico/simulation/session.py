@@ -52,7 +52,9 @@ class TrialState:
     Attributes
     ----------
     behavior : float array, shape (variable[, frame])
-        As on disk: dilation and speed of movies; dilation, its derivative and speed of images.
+        As on disk: dilation and speed of movies; dilation, its derivative and speed of images. The
+        derivative is the change from the first to the last sample of the presentation, divided by
+        :data:`IMAGE_S`.
     pupil_center : float array, shape (2[, frame])
         As on disk.
     gain : float array, shape (neuron, sample)
@@ -138,6 +140,7 @@ class SimulatedSession:
         gaze = self._session.gaze[:, samples]
         behavior = np.stack([dilation, speed])
         if self.options.kind == "image":
+            # By the length of the presentation, though its samples span an interval less.
             slope = (dilation[-1] - dilation[0]) / IMAGE_S
             dilation, speed = dilation.mean(keepdims=True), speed.mean(keepdims=True)
             gaze = gaze.mean(axis=1, keepdims=True)

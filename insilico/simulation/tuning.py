@@ -1,7 +1,8 @@
 """What gratings find in the noiseless neurons themselves: the truth for an index.
 
 An index depends on how it is measured. These are the indices of the direction experiment on the
-neurons of the simulation, gratings of its protocol's default, without calcium, behavior or noise.
+neurons of the simulation, without calcium, behavior or noise. Frequencies, contrast and window are
+the defaults of its protocol; angles are denser, and stills have more phases.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ from insilico.stimuli.gratings import drifting_grating, static_grating
 SPATIAL_FREQUENCY_CPD = 0.04
 TEMPORAL_FREQUENCY_HZ = 2.0
 WINDOW_S = (1.0, 2.0)
-#: Angles over the full circle, or half of it for stills, and phases of each.
+#: Angles over the full circle, or half of it for stills, and phases of each; the experiment shows
+#: 16 directions at 4 phases, or 16 orientations at 8.
 DIRECTION_COUNT, MOVIE_PHASE_COUNT = 24, 4
 ORIENTATION_COUNT, IMAGE_PHASE_COUNT = 36, 16
 

@@ -35,7 +35,7 @@ import tomli_w
 import torch
 
 from insilico.errors import RunFolderError
-from insilico.files import atomic_file, atomic_folder
+from insilico.files import atomic_file, atomic_folder, remove_drafts
 from insilico.progress import progress_bar
 from insilico.simulation.ground_truth import read_ground_truth
 from insilico.simulation.plan import SimulationOptions
@@ -47,6 +47,7 @@ from insilico.simulation.responses import (
 )
 from insilico.simulation.session import IMAGE_SET, SimulatedSession
 from insilico.simulation.tables import write_statistics, write_tables
+from insilico.statistics.correlation import correlate_rows
 
 FloatArray = np.ndarray[Any, np.dtype[np.floating[Any]]]
 
@@ -114,6 +115,7 @@ def write_recordings(
         If the folder holds anything else.
     """
     _claim(out, options)
+    remove_drafts(out, is_shared=True)
     written = []
     for mouse in range(options.mice):
         folder = out / f"mouse-{mouse + 1}"
@@ -286,16 +288,7 @@ def _write_responses(
                 values = values[:, 0]
             np.save(folder / f"{name}/{trial}.npy", _pad(values, session, longest))
         advance(1)
-    return _correlation(*np.concatenate(pairs, axis=2).astype(np.float64))
-
-
-def _correlation(first: FloatArray, second: FloatArray) -> FloatArray:
-    """Correlate along the last axis; NaN where nothing varies."""
-    first = first - first.mean(axis=-1, keepdims=True)
-    second = second - second.mean(axis=-1, keepdims=True)
-    norm = np.sqrt((first**2).sum(axis=-1) * (second**2).sum(axis=-1))
-    product = (first * second).sum(axis=-1)
-    return np.divide(product, norm, out=np.full(len(norm), np.nan), where=norm > 0)
+    return correlate_rows(*np.concatenate(pairs, axis=2).astype(np.float64))
 
 
 def _describe(folder: Path, seconds: float) -> SimulatedMouse:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 
-from insilico.errors import ShapeError, UnitsError
+from insilico.errors import UnitsError
 
 FloatArray = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -16,65 +15,13 @@ FloatArray = np.ndarray[Any, np.dtype[np.float64]]
 BLOCK_NUMBERS = 2_000_000
 
 
-class MeanInterval(NamedTuple):
-    """A mean and its confidence interval."""
-
-    #: Mean of the known values; NaN where there is none.
-    mean: float
-    #: Ends of the interval; NaN with fewer than two known values.
-    low: float
-    high: float
-    #: Number of known values.
-    known: int
-
-
-def bootstrap_mean_interval(
-    values: ArrayLike, *, confidence: float = 0.95, draws: int = 2000, seed: int | Sequence[int]
-) -> MeanInterval:
-    """Return the mean over neurons with its bootstrap confidence interval.
-
-    Parameters
-    ----------
-    values : float array, shape (neuron,)
-        NaN is left out.
-    confidence : float
-        Between 0 and 1.
-    draws : int
-        Number of samples drawn with replacement.
-    seed : int or sequence of int
-        Of the draws.
-
-    Returns
-    -------
-    MeanInterval
-        The percentile interval. It tells how the mean would vary had other neurons of the same
-        animal been recorded, as if they were independent; neurons recorded together are not quite.
-
-    Raises
-    ------
-    ShapeError
-        If the values are not one number a neuron.
-    UnitsError
-        If ``confidence`` is not between 0 and 1 or ``draws`` is below 1.
-
-    References
-    ----------
-    Efron & Tibshirani 1993, An Introduction to the Bootstrap, ch. 13 (percentile interval).
-    """
-    known = np.asarray(values, float)
-    if known.ndim != 1:
-        raise ShapeError(f"values of shape {known.shape}; give one number a neuron")
-    known = known[~np.isnan(known)]
-    means = bootstrap_means(known[:, None], draws=draws, seed=seed)[:, 0]
-    low, high = percentile_interval(means, confidence=confidence)
-    mean = float(known.mean()) if len(known) else float("nan")
-    return MeanInterval(mean, low, high, len(known))
-
-
 def bootstrap_means(
     values: FloatArray, *, draws: int = 2000, seed: int | Sequence[int]
 ) -> FloatArray:
     """Return the means of samples of neurons, drawn with replacement.
+
+    They tell how a mean would vary had other neurons of the same animal been recorded, as if they
+    were independent; neurons recorded together are not quite.
 
     Parameters
     ----------
@@ -118,6 +65,10 @@ def percentile_interval(samples: FloatArray, *, confidence: float = 0.95) -> tup
     ------
     UnitsError
         If ``confidence`` is not between 0 and 1.
+
+    References
+    ----------
+    Efron & Tibshirani 1993, An Introduction to the Bootstrap, ch. 13 (percentile interval).
     """
     if not 0 < confidence < 1:
         raise UnitsError(f"a confidence of {confidence!r}; give one between 0 and 1, such as 0.95")

@@ -1,7 +1,9 @@
 """A cache holds what was recorded, measures it, and is believed only while it is what was built."""
 
 import dataclasses
+import os
 import shutil
+import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -9,7 +11,9 @@ import numpy as np
 import pytest
 
 from insilico.errors import RecordingError
+from insilico.files import atomic_folder
 from insilico.recordings import cache_recording, open_recording
+from insilico.recordings.cache import _reader, _size_bytes
 
 LAYOUTS = ("sensorium2022", "franke2022", "sensorium2023", "rochefort")
 
@@ -182,6 +186,25 @@ def test_changed_file_makes_another_cache(cached):
     assert np.array_equal(again.responses[:12], cache.responses[:12] * 2)
 
 
+@pytest.mark.parametrize("form", ["folder", "zip"])
+def test_recording_whose_files_changed_since_it_was_opened_is_refused(
+    write_recording, tmp_path, form
+):
+    written = write_recording("rochefort")
+    path = written.path if form == "folder" else written.zip(tmp_path / "VIPcre232.zip")
+    old = open_recording(path)
+    written.save("trials/tiers", np.array(["train"] * 8 + ["live_main"] * 2))
+    if form == "folder":
+        os.utime(path / "meta/trials/tiers.npy", ns=(0, 0))
+    else:
+        written.zip(path)
+        os.utime(path, ns=(0, 0))
+    with pytest.raises(RecordingError, match="changed since it was opened; open it again"):
+        cache_recording(old, folder=tmp_path / "cache")
+    cache = cache_recording(open_recording(path), folder=tmp_path / "cache")
+    assert cache.trials_of("train").tolist() == list(range(8))
+
+
 @pytest.mark.parametrize(
     "damage",
     ["contents", "missing", "shorter", "small array", "empty", "other version", "no JSON object"],
@@ -239,6 +262,54 @@ def test_full_disk_is_told_before_anything_is_decoded(write_recording, tmp_path,
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
     with pytest.raises(RecordingError, match="free some space or choose another folder"):
         cache_recording(recording, folder=tmp_path / "cache")
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_space_for_the_cache_is_known_before_it_is_written(cached, layout):
+    written, cache = cached(layout)
+    recording = open_recording(written.path)
+    signals = ("stimulus", "responses", "behavior", "pupil_center")
+    taken = sum(getattr(cache, signal).nbytes for signal in signals)
+    asked = _size_bytes(recording, _reader(recording))
+    # Padding counts as frames, and in floats even where levels turn out to be whole numbers.
+    assert taken <= asked
+    assert asked == taken or layout == "sensorium2023"
+
+
+def test_space_is_that_of_all_stimuli_and_not_of_the_first(write_recording):
+    written = write_recording("rochefort")
+    recording = open_recording(written.path)
+    before = _size_bytes(recording, _reader(recording))
+    np.save(written.file("stimulus", 9), written.stimulus[9].astype(np.float64))
+    recording = open_recording(written.path)
+    frames = sum(movie.shape[-1] for movie in written.stimulus)
+    assert _size_bytes(recording, _reader(recording)) - before == frames * 36 * 64 * 3
+
+
+@pytest.mark.parametrize(
+    ("layout", "shape"), [("sensorium2022", (1, 0, 64)), ("rochefort", (36, 0, 12))]
+)
+def test_empty_first_stimulus_is_refused(write_recording, tmp_path, layout, shape):
+    written = write_recording(layout)
+    np.save(written.file("stimulus", 0), np.zeros(shape, np.uint8))
+    with pytest.raises(RecordingError, match=r"0\.npy has shape"):
+        cache_recording(open_recording(written.path), folder=tmp_path / "cache")
+
+
+def test_draft_of_a_killed_process_is_removed_and_one_in_work_is_not(
+    write_recording, tmp_path, monkeypatch
+):
+    ended = subprocess.Popen("true")
+    ended.wait()
+    monkeypatch.setattr(os, "getpid", lambda: ended.pid)
+    writing = atomic_folder(tmp_path / "cache" / "other-mouse")
+    dead = writing.__enter__()  # what is killed never leaves the context
+    monkeypatch.undo()
+    recording = open_recording(write_recording("rochefort").path)
+    with atomic_folder(tmp_path / "cache" / "third-mouse") as draft:
+        cache_recording(recording, folder=tmp_path / "cache")
+        assert draft.exists()
+    assert not dead.exists()
 
 
 def test_disk_that_fills_while_writing_is_one_sentence(write_recording, tmp_path, monkeypatch):

@@ -113,6 +113,12 @@ def test_header_that_claims_to_be_huge_is_refused_unread():
         read(data)
 
 
+def test_empty_array_of_huge_axes_is_refused_though_it_has_no_bytes():
+    header = f"{{'descr': '<f4', 'fortran_order': False, 'shape': (0, {10**14}, {10**14}), }}"
+    with pytest.raises(RecordingError, match="claims an array"):
+        read(forged(header))
+
+
 def test_array_beyond_the_limit_is_refused_before_it_is_allocated():
     shape = (ARRAY_LIMIT_BYTES // 4 + 1,)
     header = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}"

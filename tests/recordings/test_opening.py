@@ -249,6 +249,19 @@ def test_one_recording_opens_as_a_folder_of_one(write_recording):
     assert list(open_recordings(write_recording("rochefort").path)) == ["VIPcre232_FOV1_day1"]
 
 
+def test_recording_nested_alone_opens_as_a_folder_of_one(write_recording, tmp_path):
+    inner = tmp_path / "outer" / "inner"
+    inner.mkdir(parents=True)
+    written = write_recording("sensorium2023", folder=inner)
+    recordings = open_recordings(tmp_path / "outer", mice=["29156-11-10"])
+    assert list(recordings) == [open_recording(tmp_path / "outer").mouse]
+    assert recordings["29156-11-10"].source == written.path
+    write_recording("rochefort", folder=tmp_path / "outer" / "another")
+    for opening in (open_recording, open_recordings):
+        with pytest.raises(RecordingError):
+            opening(tmp_path / "outer")
+
+
 def test_folder_is_read_where_its_zip_lies_beside_it(write_recording, tmp_path):
     written = write_recording("sensorium2023")
     written.zip(tmp_path / f"{written.path.name}.zip")

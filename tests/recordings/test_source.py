@@ -71,6 +71,12 @@ def test_litter_of_operating_systems_is_passed_over(zip_of):
     assert open_source(path).numbered("data/videos") == (set(), [])
 
 
+def test_number_of_thousands_of_digits_numbers_nothing(zip_of):
+    member = f"data/videos/{'1' * 5000}.npy"
+    path = zip_of((member, b"x"), ("data/videos/12.npy", b"x"))
+    assert open_source(path).numbered("data/videos") == ({12}, [member])
+
+
 def test_encrypted_member_is_refused(zip_of):
     path = zip_of(("data/videos/0.npy", npy(np.zeros(3))))
     data = bytearray(path.read_bytes())

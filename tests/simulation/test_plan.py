@@ -14,7 +14,7 @@ def counts(kind):
 def test_movies_have_the_published_tiers_and_repeats():
     trials, tiers = counts("movie")
     assert tiers == {
-        "train": 200,
+        "train": 360,
         "oracle": 48,
         "live_test_main": 48,
         "final_test_main": 16,
@@ -63,6 +63,8 @@ def test_trials_are_in_another_random_order_in_each_mouse():
         ({"reliability": float("nan")}, "reliability is nan; give a number between 0 and 1"),
         ({"trial_s": 0.2}, "trial_s is 0.2; give 1 second or more"),
         ({"gaze_shift_px": -1.0}, "gaze_shift_px is -1.0; give 0 or more"),
+        ({"kind": "image", "image_scale": 2}, "image_scale is 2; give 1, or 4 for the published"),
+        ({"image_scale": 0}, "image_scale is 0; give 1, or 4"),
     ],
 )
 def test_options_out_of_range_are_refused(option, expected):

@@ -1,4 +1,7 @@
 import hashlib
+import os
+import shutil
+import subprocess
 import tomllib
 
 import numpy as np
@@ -7,10 +10,12 @@ import pytest
 import torch
 
 from insilico.errors import RecordingError, RunFolderError
+from insilico.files import atomic_folder
 from insilico.recordings import open_recording
 from insilico.screen import Screen
 from insilico.simulation import (
     SimulationOptions,
+    allowed_correlation,
     population_twin,
     read_ground_truth,
     write_recordings,
@@ -246,6 +251,18 @@ def test_interrupted_run_keeps_finished_mice_and_continues(written, tmp_path, mo
     assert hashes(out) == hashes(written["movie"][0])
 
 
+def test_draft_of_a_killed_run_is_removed(written, monkeypatch):
+    out, _ = written["movie"]
+    ended = subprocess.Popen("true")
+    ended.wait()
+    monkeypatch.setattr(os, "getpid", lambda: ended.pid)
+    writing = atomic_folder(out / "mouse-3")
+    draft = writing.__enter__()  # what is killed never leaves the context
+    monkeypatch.undo()
+    write_recordings(out, options=SimulationOptions(**SMALL["movie"]))
+    assert not draft.exists()
+
+
 def test_padded_movies_are_float32_and_end_in_nan(tmp_path):
     options = SimulationOptions(**{**SMALL["movie"], "mice": 1}, padded=True)
     write_recordings(tmp_path / "out", options=options)
@@ -292,7 +309,8 @@ def test_gaze_shifts_receptive_fields_by_the_asked_spread():
     shifts = []
     for mouse in range(3):
         session = SimulatedSession(SimulationOptions(neurons=2, gaze_shift_px=2.0), mouse=mouse)
-        shifts.append(np.concatenate([session.state(n).shift_px for n in range(392)], axis=1))
+        states = [session.state(trial) for trial in range(len(session.trials))]
+        shifts.append(np.concatenate([state.shift_px for state in states], axis=1))
         np.testing.assert_allclose(shifts[-1].mean(1), 0, atol=1e-6)
     assert np.mean([shift.std(1) for shift in shifts]) == pytest.approx(2, rel=0.15)
 
@@ -339,6 +357,51 @@ def test_damaged_options_are_refused(tmp_path):
     (tmp_path / "simulation.toml").write_text("= nothing")
     with pytest.raises(RunFolderError, match="cannot be read"):
         write_recordings(tmp_path, options=SimulationOptions())
+
+
+def test_what_a_perfect_model_reaches_is_the_reliability(written):
+    folder = written["image"][0] / "mouse-1"
+    np.testing.assert_allclose(
+        allowed_correlation(folder, tier="test"),
+        read_ground_truth(folder)["reliability_obtained"],
+        atol=1e-5,
+    )
+    folder = written["movie"][0] / "mouse-1"
+    allowed = allowed_correlation(folder, tier="validation", burn_in_frames=5)
+    assert allowed.shape == (len(read_ground_truth(folder)),)
+    assert 0.1 < allowed.mean() < 0.9
+    with pytest.raises(RecordingError, match="no expected responses in the tier train"):
+        allowed_correlation(folder, tier="train")
+
+
+@pytest.fixture
+def copied(written, tmp_path):
+    """A recording that may be damaged."""
+    return shutil.copytree(written["image"][0] / "mouse-1", tmp_path / "mouse-1")
+
+
+@pytest.mark.parametrize("part", [0.0, 0.5, 0.99])
+def test_truncated_truth_is_refused(copied, part):
+    data = (copied / TRUTH_FILE).read_bytes()
+    (copied / TRUTH_FILE).write_bytes(data[: int(part * len(data))])
+    with pytest.raises(RecordingError, match=r"ground_truth\.parquet is damaged"):
+        read_ground_truth(copied)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (None, "has no meta.screen.toml; simulate the recording again"),
+        ("distance_cm = ", "is no TOML"),
+        ("distance_cm = 'far'", "distance_cm is 'far'; give a number"),
+    ],
+)
+def test_twin_of_a_recording_without_its_screen_is_refused(copied, text, sentence):
+    (copied / "meta/screen.toml").unlink()
+    if text is not None:
+        (copied / "meta/screen.toml").write_text(text)
+    with pytest.raises(RecordingError, match=sentence):
+        population_twin(copied)
 
 
 def test_folder_without_truth_has_no_twin(tmp_path):
