@@ -75,6 +75,9 @@ class RetinotopyProtocol(Protocol):
         Blur with which halves are compared.
     minimum_linear_reliability, minimum_energy_reliability : float
         Split-half correlation that each map must reach to be fitted.
+    energy_preference : float
+        Where both maps are reliable, the energy map is fitted if it explains more than this share
+        of what the linear map explains.
     reliability_goal : float, optional
         Stop when the median neuron's better map reaches it.
     """
@@ -92,6 +95,7 @@ class RetinotopyProtocol(Protocol):
     smoothing_px: float
     minimum_linear_reliability: float
     minimum_energy_reliability: float
+    energy_preference: float
     reliability_goal: float | None = None
 
     def __post_init__(self) -> None:
@@ -110,6 +114,7 @@ class RetinotopyProtocol(Protocol):
             require(0 < self.reliability_goal < 1, "reliability_goal lies in (0, 1)")
         for minimum in (self.minimum_linear_reliability, self.minimum_energy_reliability):
             require(0 <= minimum < 1, "a minimum reliability lies in [0, 1)")
+        require(self.energy_preference >= 0, "energy_preference must be 0 or more")
 
     def lag_count(self, screen: Screen, kind: Kind) -> int:
         """Return the number of lags, the present frame included; 1 for images."""
@@ -190,11 +195,13 @@ class NoiseSums(Accumulator):
         offset = np.zeros(0) if self._offset is None else self._offset
         linear = {f"linear_{name}": values for name, values in self.linear.state().items()}
         energy = {f"energy_{name}": values for name, values in self.energy.state().items()}
-        return {"offset": offset, **linear, **energy}
+        return {"offset": offset, "checked": np.array(self._checked), **linear, **energy}
 
     def restore(self, state: Mapping[str, np.ndarray[Any, Any]]) -> None:
         """Take up from what :meth:`state` returned."""
         self._offset = state["offset"] if state["offset"].size else None
+        # Looking at other trials than an uninterrupted measurement could stop it elsewhere.
+        self._checked = int(state["checked"])
         for name, sums in (("linear", self.linear), ("energy", self.energy)):
             prefix = f"{name}_"
             sums.restore(
@@ -340,7 +347,7 @@ def fit_maps(
     """
     protocol, screen = setting.protocol, setting.screen
     varied, finite = spread > 0, np.isfinite(spread)
-    used = choose_map(linear.reliability, energy.reliability, protocol)
+    used = choose_map(linear, energy, protocol)
     fits = {
         "linear": _fit(linear, used == "linear", setting.jobs),
         "energy": grid_fit_in_px(
@@ -362,9 +369,11 @@ def fit_maps(
         {
             "status": status.astype(str),
             "map_used": used.astype(str),
-            "map_reason": [MAP_REASON[name] for name in used],
+            "map_reason": _reasons(used, linear, protocol),
             "linear_reliability": linear.reliability,
             "energy_reliability": energy.reliability,
+            "linear_explained": linear.explained,
+            "energy_explained": energy.explained,
             **_degrees(fit, screen),
             **fit,
             "error_source": "halves",
@@ -376,20 +385,36 @@ def fit_maps(
 MAP_REASON = {
     "linear": "the linear map is reliable",
     "energy": "the linear map is not reliable, the energy map is",
+    "stronger": "both maps are reliable, and the linear one explains little beside the energy",
     "none": "neither map is reliable",
 }
 
 
 def choose_map(
-    linear_reliability: np.ndarray[Any, Any],
-    energy_reliability: np.ndarray[Any, Any],
-    protocol: RetinotopyProtocol,
-) -> np.ndarray[Any, Any]:
-    """Name the map that each neuron's fit uses: "linear", else "energy", else "none"."""
+    linear: Maps, energy: Maps, protocol: RetinotopyProtocol
+) -> np.ndarray[Any, np.dtype[np.str_]]:
+    """Name the map that each neuron's fit uses.
+
+    Returns
+    -------
+    array of str, shape (neuron,)
+        "linear" where that map is reliable, else "energy" where that one is, else "none". Where
+        both are reliable, "energy" if it explains more than ``energy_preference`` times what the
+        linear map does: a trained network leaves a trace of a linear map in its energy cells, and
+        without noise even a trace is reliable.
+    """
     # A missing reliability compares as False.
-    has_linear = linear_reliability >= protocol.minimum_linear_reliability
-    has_energy = energy_reliability >= protocol.minimum_energy_reliability
-    return np.where(has_linear, "linear", np.where(has_energy, "energy", "none"))
+    has_linear = linear.reliability >= protocol.minimum_linear_reliability
+    has_energy = energy.reliability >= protocol.minimum_energy_reliability
+    is_trace = has_energy & (energy.explained > protocol.energy_preference * linear.explained)
+    return np.where(has_linear & ~is_trace, "linear", np.where(has_energy, "energy", "none"))
+
+
+def _reasons(
+    used: np.ndarray[Any, np.dtype[np.str_]], linear: Maps, protocol: RetinotopyProtocol
+) -> list[str]:
+    is_trace = (used == "energy") & (linear.reliability >= protocol.minimum_linear_reliability)
+    return [MAP_REASON[name] for name in np.where(is_trace, "stronger", used)]
 
 
 def noise_moments(levels: Literal["uniform", "binary"]) -> tuple[float, float]:
@@ -419,6 +444,7 @@ def _combined(
         shape=shape,
         smoothing_px=smoothing_px,
         is_signed=signed,
+        lag_count=sums.lag_count,
     )
 
 

@@ -238,6 +238,10 @@ class Maps:
         Correlation of the two halves' lightly smoothed maps, joined with the weights of one half
         and then of the other, and averaged: a map of noise has reliability 0 on average, however
         many components there were to choose from.
+    explained : float array, shape (neuron,)
+        Share of the variance of the response that its best filter explains: for the linear map one
+        over all pixels and lags, for the energy map one unit of the bank over all lags. Noise adds
+        nothing on average, and can make it negative.
     half_difference : float32 array, shape (neuron, y, x)
         Half of the first half's map minus the second half's, both joined with ``weights``: noise
         like that of ``values``, without the receptive field.
@@ -246,6 +250,7 @@ class Maps:
     values: FloatArray
     weights: FloatArray
     reliability: FloatArray
+    explained: FloatArray
     half_difference: FloatArray
 
 
@@ -256,6 +261,7 @@ def combine_components(
     shape: tuple[int, int],
     smoothing_px: float,
     is_signed: bool,
+    lag_count: int = 1,
 ) -> Maps:
     """Join each neuron's maps at several lags, or in several filters, into one.
 
@@ -277,6 +283,8 @@ def combine_components(
         with; the returned map is not smoothed.
     is_signed : bool
         Whether opposite components may be subtracted; energies only add.
+    lag_count : int
+        Components are this many lags, the filters of each side by side.
 
     Returns
     -------
@@ -292,10 +300,26 @@ def combine_components(
     def agreement(weights: FloatArray) -> FloatArray:
         return correlate_rows(*(smooth(join(half, weights), smoothing_px) for half in halves))
 
+    def explained() -> FloatArray:
+        # Products of halves: noise adds nothing on average.
+        shares = _over_lags(halves[0] * halves[1], lag_count)
+        if is_signed:
+            return np.asarray(shares.sum(1))  # pixels of noise are independent and add up
+        # Units of a bank overlap, and the best counts: that of one half, so that it is not the
+        # luckiest of both.
+        best = [_over_lags(half * half, lag_count).argmax(1) for half in halves]
+        return np.asarray(np.mean([shares[np.arange(len(shares)), unit] for unit in best], axis=0))
+
     weights = weigh(components)
     reliability = np.mean([agreement(weigh(half)) for half in halves], axis=0)
     first, second = (join(half, weights) for half in halves)
-    return Maps(join(components, weights), weights, reliability, (first - second) / 2)
+    return Maps(join(components, weights), weights, reliability, explained(), (first - second) / 2)
+
+
+def _over_lags(products: FloatArray, lag_count: int) -> FloatArray:
+    """Add up (neuron, component, pixel) over lags, in double precision: (neuron, unit)."""
+    parts = products.reshape(len(products), lag_count, -1)
+    return np.asarray(parts.sum(1, dtype=np.float64))
 
 
 def component_weights(

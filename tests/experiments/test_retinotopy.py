@@ -1,5 +1,7 @@
 """Receptive fields: known neurons are recovered, null neurons are not, mistakes are refused."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -93,11 +95,32 @@ def test_neurons_without_a_field_are_unreliable_or_silent_but_keep_their_rows():
     assert table.loc[table["status"] == "unreliable", "x_px"].isna().all()
 
 
-def test_the_map_is_chosen_by_reliability():
+def test_the_map_is_chosen_by_reliability_and_by_what_it_explains():
     protocol = read_protocol(RetinotopyProtocol, None, experiment="retinotopy")
-    linear = np.array([0.5, 0.1, 0.1, np.nan])
-    energy = np.array([0.9, 0.5, 0.2, 0.5])
-    assert list(choose_map(linear, energy, protocol)) == ["linear", "energy", "none", "energy"]
+    linear, energy = (
+        SimpleNamespace(reliability=np.array(reliability), explained=np.array(explained))
+        for reliability, explained in (
+            ([0.5, 0.1, 0.1, np.nan, 0.4, 0.4], [0.7, 0.0, 0.0, np.nan, 0.10, 0.10]),
+            ([0.9, 0.5, 0.2, 0.5, 0.8, 0.2], [0.1, 0.2, 0.0, 0.2, 0.03, 0.03]),
+        )
+    )
+    expected = ["linear", "energy", "none", "energy", "energy", "linear"]
+    assert list(choose_map(linear, energy, protocol)) == expected
+
+
+def test_what_the_maps_explain_has_a_closed_form():
+    # A half-rectified Gaussian drive of variance 1: covariance 1/2 with the drive, variance
+    # (1 - 1/pi) / 2; an energy unit with the same filter explains 1 / (2 pi) of that.
+    twin = insilico.SimulatedV1("image", simple_count=30, energy_count=30)
+    table = insilico.run("retinotopy", twin, overrides={"image_count": 6000}, jobs=1).neurons
+    is_simple = (twin.ground_truth["cell_class"] == "simple").to_numpy()
+    simple, energy = table[is_simple], table[~is_simple]
+    assert simple["linear_explained"].median() == pytest.approx(np.pi / (2 * (np.pi - 1)), abs=0.03)
+    assert (simple["energy_explained"] < 0.2 * simple["linear_explained"]).all()
+    assert energy["linear_explained"].abs().max() < 0.15
+    assert (energy["energy_explained"] > 0.03).all()
+    assert set(simple["map_used"]) == {"linear"}
+    assert set(energy["map_used"]) == {"energy"}
 
 
 def test_a_reliability_goal_stops_the_measurement_early(image_twin):
