@@ -88,7 +88,9 @@ def convert(value: Any, hint: Any, *, what: str, error: type[InsilicoError]) -> 
             return tuple(convert(item, element, what=what, error=error) for item in value)
         if choice is type(None) and value is None:
             return None
-    raise error(f"{what} is {value!r}; give {describe(hint)}")
+    names = [name for choice in choices for name in typing.get_args(choice) if type(name) is str]
+    similar = nearest(value, names) if isinstance(value, str) else ""
+    raise error(f"{what} is {value!r}; {similar}give {describe(hint)}")
 
 
 def describe(hint: Any) -> str:

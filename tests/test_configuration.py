@@ -38,6 +38,7 @@ def test_values_take_the_annotated_types():
         ({"width": True}, "the recipe's width is True; give a whole number"),
         ({"width": 1, "rate": "fast"}, "the recipe's rate is 'fast'; give a number"),
         ({"width": 1, "shape": "oval"}, "shape is 'oval'; give one of round, square"),
+        ({"width": 1, "shape": "sqare"}, "shape is 'sqare'; did you mean 'square'\\? give one of"),
         ({"width": 1, "sizes": 3}, "sizes is 3; give a list of numbers"),
         ({"width": 1, "is_open": 1}, "is_open is 1; give true or false"),
         ({"width": 1, "limit": "none"}, "limit is 'none'; give a number"),

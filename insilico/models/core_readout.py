@@ -30,6 +30,8 @@ class CoreReadoutOptions(ReadoutOptions):
     ----------
     height_px, width_px : int
         Size of the stimulus.
+    stimulus_channels : int
+        Channels of the stimulus, such as 2 for ultraviolet and green.
     behavior_names : tuple of str
         Variables that enter as constant channels after the stimulus.
     has_shifter : bool
@@ -42,6 +44,7 @@ class CoreReadoutOptions(ReadoutOptions):
 
     height_px: int = 36
     width_px: int = 64
+    stimulus_channels: int = 1
     behavior_names: tuple[str, ...] = ()
     has_shifter: bool = False
     shifter_hidden_units: int = 5
@@ -74,6 +77,7 @@ class CoreReadoutNetwork(Network):
     ) -> None:
         super().__init__()
         self.options = options
+        self.channels = options.stimulus_channels
         self.behavior_names = tuple(options.behavior_names)
         self.uses_pupil = options.has_shifter
         self.core = core

@@ -112,7 +112,7 @@ class Factorized3d(CoreReadoutNetwork):
 
     def __init__(self, options: Factorized3dOptions, neuron_counts: Mapping[str, int]) -> None:
         core = Factorized3dCore(
-            self.channels,
+            options.stimulus_channels,
             trace_count=len(options.behavior_names) + 2 * options.pupil_planes,
             channels=options.channels,
             spatial_kernels=options.spatial_kernels,

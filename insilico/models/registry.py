@@ -7,6 +7,7 @@ import importlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
+from insilico import configuration
 from insilico.errors import CatalogError, CheckpointError
 from insilico.models.network import Network
 
@@ -113,29 +114,14 @@ def parse_options(architecture: str, values: Mapping[str, Any]) -> Any:
     CatalogError
         If the architecture is unknown.
     CheckpointError
-        If an option is unknown or of another type than its default.
+        If an option is unknown or of the wrong type.
     """
-    kind = find_architecture(architecture).options
-    defaults = {field.name: field.default for field in dataclasses.fields(kind)}
-    checked = {}
-    for name, value in values.items():
-        if name not in defaults:
-            raise CheckpointError(
-                f"{architecture} has no option {name!r}; its options are {', '.join(defaults)}"
-            )
-        checked[name] = _like(defaults[name], value, f"{architecture}'s option {name}")
-    return kind(**checked)
-
-
-def _like(default: Any, value: Any, what: str) -> Any:
-    """Give ``value`` the type of ``default``, where nothing is lost by it."""
-    if isinstance(default, tuple) and isinstance(value, list | tuple):
-        return tuple(_like(default[0], item, what) for item in value) if default else tuple(value)
-    if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if type(value) is not type(default):
-        raise CheckpointError(f"{what} is {value!r}; give a value like its default, {default!r}")
-    return value
+    return configuration.build(
+        find_architecture(architecture).options,
+        values,
+        what=architecture,
+        error=CheckpointError,
+    )
 
 
 def build(architecture: str, options: Any, neuron_counts: Mapping[str, int]) -> Network:
@@ -160,7 +146,7 @@ def build(architecture: str, options: Any, neuron_counts: Mapping[str, int]) -> 
     CatalogError
         If the architecture is unknown.
     CheckpointError
-        If an option is unknown or of another type than its default.
+        If an option is unknown or of the wrong type.
     """
     found = find_architecture(architecture)
     if isinstance(options, Mapping):

@@ -64,6 +64,7 @@ def _examples() -> dict[str, Example]:
             small | {"position": "free", "gauss_type": "isotropic", "initial_position_range": 1.0},
             {"mouse-a": 12},
         ),
+        "two colors": (small | {"stimulus_channels": 2}, {"mouse-a": 12}),
         "factorized readout": (
             small | {"readout": "factorized", "behavior_names": BEHAVIOR_NAMES},
             {"mouse-a": 12, "mouse-b": 7},
@@ -102,7 +103,7 @@ class Sensorium2022(CoreReadoutNetwork):
 
     def __init__(self, options: Sensorium2022Options, neuron_counts: Mapping[str, int]) -> None:
         core = Stacked2dCore(
-            self.channels + len(options.behavior_names),
+            options.stimulus_channels + len(options.behavior_names),
             hidden_channels=options.hidden_channels,
             input_kernel=options.input_kernel,
             hidden_kernel=options.hidden_kernel,

@@ -279,10 +279,10 @@ def test_unknown_architecture_is_refused_with_the_known_ones():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"layer": 4}, "no option 'layer'"),
-        ({"layers": 4.5}, "option layers is 4.5"),
-        ({"is_linear": 1}, "option is_linear is 1"),
-        ({"behavior_names": "running_speed"}, "option behavior_names"),
+        ({"layer": 4}, "no key 'layer'; did you mean 'layers'"),
+        ({"layers": 4.5}, "sensorium2022's layers is 4.5; give a whole number"),
+        ({"is_linear": 1}, "is_linear is 1; give true or false"),
+        ({"behavior_names": "running_speed"}, "behavior_names is 'running_speed'; give a list"),
     ],
 )
 def test_wrong_options_are_refused_by_name(options, message):
@@ -293,8 +293,8 @@ def test_wrong_options_are_refused_by_name(options, message):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"channels": [8, "many"]}, "option channels is 'many'"),
-        ({"channels": 8}, "option channels is 8"),
+        ({"channels": [8, "many"]}, "channels is 'many'"),
+        ({"channels": 8}, "channels is 8; give a list of whole numbers"),
         ({"readout": "nearest"}, "one of gaussian, factorized, pooled"),
         ({"readout": "factorized", "has_shifter": True}, "cannot move with the gaze"),
     ],
