@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from insilico.models.checkpoint import Checkpoint
     from insilico.results import Result
 
 #: Metrics that the command line prints, and how it calls them.
@@ -62,13 +61,15 @@ def evaluate(
     """
     from insilico.cli.saving import save_figures
     from insilico.experiments.experiment import result_folder
+    from insilico.models.checkpoint import load_checkpoint
     from insilico.models.hub import cache_folder
     from insilico.recordings import cache_recording, open_recordings
     from insilico.training.evaluation import check_match
     from insilico.training.evaluation import evaluate as compare
+    from insilico.twin.loading import find_checkpoint
     from insilico.twin.twin import choose_device
 
-    checkpoint = _load(model, cache)
+    checkpoint = load_checkpoint(find_checkpoint(model, cache=cache, progress=True))
     recordings = open_recordings(data, mice=mouse)
     for name, recording in recordings.items():
         # Decoding takes minutes; what does not fit is refused before.
@@ -108,34 +109,3 @@ def format_summary(result: Result) -> str:
         means = dict(zip(group["metric"], group["mean"], strict=True))
         rows.append([*key, *(float(means[metric]) for metric in PRINTED)])
     return format_table(["mouse", "tier", "stimuli", *PRINTED.values()], rows)
-
-
-def _load(model: str, cache: Path | None) -> Checkpoint:
-    """Find a checkpoint as :func:`insilico.load` does, or in the folder of a training run."""
-    from insilico import catalog
-    from insilico.errors import CatalogError
-    from insilico.models import zoo
-    from insilico.models.checkpoint import load_checkpoint
-    from insilico.twin.loading import SIMULATED
-
-    folder = Path(model)
-    if folder.exists():
-        if folder.name == model and model in [*SIMULATED, *catalog.entries("models")]:
-            raise CatalogError(
-                f"{model!r} is both a model of the zoo and a folder here; write ./{model} for the "
-                "folder, or call from elsewhere for the model"
-            )
-        trained = folder / "checkpoint"
-        return load_checkpoint(trained if trained.is_dir() else folder)
-    if model in SIMULATED:
-        raise CatalogError(
-            f"{model} has never seen a recording, so there is nothing to compare it with; give a "
-            "trained model"
-        )
-    if folder.name == model and model not in catalog.entries("models"):
-        raise CatalogError(
-            f"there is no model and no folder {model!r}; the models are "
-            f"{', '.join(catalog.entries('models'))}, and 'insilico train' makes others"
-        )
-    is_known = folder.name == model
-    return load_checkpoint(zoo.pull(model, cache=cache, progress=True) if is_known else folder)

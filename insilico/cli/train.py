@@ -80,7 +80,7 @@ def train(
         mice=mouse,
         cache=cache,
         device=device,
-        core=_load_core(core),
+        core=_load_core(core, cache),
         is_core_frozen=freeze is not None,
         resume=resume,
         trackers=tuple(track or ()),
@@ -139,13 +139,13 @@ def _train(
     print(f"Next: insilico evaluate {result.checkpoint} --data {data} --out {out}")
 
 
-def _load_core(model: str | None) -> Checkpoint | None:
+def _load_core(model: str | None, cache: Path | None) -> Checkpoint | None:
     if model is None:
         return None
     from insilico.models.checkpoint import load_checkpoint
     from insilico.twin.loading import find_checkpoint
 
-    return load_checkpoint(find_checkpoint(model))
+    return load_checkpoint(find_checkpoint(model, cache=cache, progress=True))
 
 
 def _explain(recipe: TrainingRecipe) -> None:

@@ -162,6 +162,25 @@ class MouseData:
         return tensor if self.kind == "image" else tensor.transpose(1, 2)
 
 
+def choose_trials(cached: CachedRecording, limit: int, *, seed: int) -> IntArray:
+    """Return the positions of the training trials, or of some of them.
+
+    Parameters
+    ----------
+    cached : CachedRecording
+        One mouse.
+    limit : int
+        How many are drawn, without replacement; 0 takes all. Of two limits with the same seed, the
+        larger one includes the trials of the smaller.
+    seed : int
+        Of the draw.
+    """
+    trials = cached.trials_of("train")
+    if not limit:
+        return trials
+    return np.sort(np.random.default_rng(seed).permutation(trials)[:limit])
+
+
 @dataclasses.dataclass(frozen=True)
 class Unit:
     """What passes through the network at once: part of one mouse's batch in one step.
@@ -208,6 +227,8 @@ class Order:
         Trials of a mouse in one step, and how many of them pass through the network at once.
     crop_frames : int
         A random piece of this many frames is taken from each movie; 0 takes whole movies.
+    epoch_steps : int
+        Steps of an epoch; 0 ends it when the mouse with most trials has been seen once.
     seed : int
         Of the shuffling, of the pieces and of the network's own draws.
     """
@@ -218,11 +239,14 @@ class Order:
     micro_batch_size: int
     crop_frames: int
     seed: int
+    epoch_steps: int = 0
 
     @property
     def step_count(self) -> int:
         """Optimizer steps in an epoch."""
-        return max(-(-len(trials) // self.batch_size) for trials in self.trials.values())
+        return self.epoch_steps or max(
+            -(-len(trials) // self.batch_size) for trials in self.trials.values()
+        )
 
     def epoch(self, epoch: int) -> Iterator[list[Unit]]:
         """Yield the units of each step of one epoch, counted from 1."""

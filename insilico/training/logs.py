@@ -62,8 +62,7 @@ class TrainingLog:
         self.folder = folder
         self._name = name or folder.resolve().name
         self._rows: list[Row] = []
-        for tracker in trackers:
-            _check_tracker(tracker)
+        check_trackers(trackers)
         self._tracker_names = tuple(trackers)
         self._trackers: list[Tracker] | None = None
 
@@ -208,17 +207,26 @@ class _WeightsAndBiases:
         self._run.finish()
 
 
-def _check_tracker(name: str) -> None:
-    """Import a tracker's package, so that a missing one is told before the first epoch."""
-    if name not in TRACKERS:
-        raise RecipeError(f"tracker {name!r} is not known; choose of {', '.join(TRACKERS)}")
-    try:
-        _tensorboard_writer() if name == "tensorboard" else _wandb()
-    except ImportError as error:
-        raise TrainingError(
-            f"tracker {name!r} needs a package that is not installed; "
-            f"run 'pip install {name}', or leave the tracker out"
-        ) from error
+def check_trackers(names: Sequence[str]) -> None:
+    """Import the packages of trackers, so that a missing one is told before the first epoch.
+
+    Raises
+    ------
+    RecipeError
+        If there is no such tracker.
+    TrainingError
+        If its package is not installed.
+    """
+    for name in names:
+        if name not in TRACKERS:
+            raise RecipeError(f"tracker {name!r} is not known; choose of {', '.join(TRACKERS)}")
+        try:
+            _tensorboard_writer() if name == "tensorboard" else _wandb()
+        except ImportError as error:
+            raise TrainingError(
+                f"tracker {name!r} needs a package that is not installed; "
+                f"run 'pip install {name}', or leave the tracker out"
+            ) from error
 
 
 def _tensorboard_writer() -> Any:

@@ -14,7 +14,7 @@ import functools
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,11 +28,12 @@ from torch import Tensor
 from insilico.errors import RunFolderError, TrainingError
 from insilico.models.checkpoint import Checkpoint, save_checkpoint
 from insilico.progress import progress_bar
+from insilico.training.checks import check_recordings
 from insilico.training.clipping import GradientClipper
-from insilico.training.data import Batch, Order, Unit
+from insilico.training.data import Batch, Order, Unit, choose_trials
 from insilico.training.hardware import add_up, start_fabric, sum_gradients
-from insilico.training.logs import TrainingLog
-from insilico.training.losses import LOSSES, dataset_scale
+from insilico.training.logs import TrainingLog, check_trackers
+from insilico.training.losses import LOSSES, MEAN_LOSSES, dataset_scale
 from insilico.training.memory import out_of_memory_advice
 from insilico.training.normalization import StepStatistics, refresh_statistics
 from insilico.training.optimization import (
@@ -45,7 +46,7 @@ from insilico.training.optimization import (
 from insilico.training.prediction import StreamedCorrelation, predict_trials
 from insilico.training.recipe import TrainingRecipe
 from insilico.training.run_state import TrainingFolder
-from insilico.training.start import build_network, check_recordings, core_of
+from insilico.training.start import build_network, core_of
 
 if TYPE_CHECKING:
     from insilico.recordings.cache import CachedRecording
@@ -139,7 +140,13 @@ def train(
         try:
             with fabric.rank_zero_first():
                 if fabric.is_global_zero:
-                    folder.begin(run.identity(), command=command, is_resumed=resume)
+                    check_trackers(trackers)
+                    folder.begin(
+                        run.identity(),
+                        recipe=recipe.to_dict(),
+                        command=command,
+                        is_resumed=resume,
+                    )
             if (state := folder.load()) is not None:
                 run.load_state_dict(state)
             return _train(run, folder, trackers=trackers, progress=progress)
@@ -168,10 +175,11 @@ def _train(
             advance(0, label=run.describe())
             row = run.train_epoch(on_step=lambda: advance(1))
             if log:
-                folder.save(run.state_dict())
-                log.add(row)
+                # In this order a kill in between repeats the epoch, to the same bits.
                 if run.schedule.is_best:
                     save_checkpoint(run.checkpoint(), folder.checkpoint, replace=True)
+                folder.save(run.state_dict())
+                log.add(row)
     if not run.best:
         raise TrainingError(
             f"after {run.epoch} epochs no mouse has a validation correlation: predictions or "
@@ -218,7 +226,8 @@ class Training:
             core_of(self.network).requires_grad_(False)
         self.forward = torch.compile(self.network) if options.compile else self.network
         self.train_trials = {
-            name: data.cached.trials_of("train") for name, data in self.mice.items()
+            name: choose_trials(data.cached, options.trial_limit, seed=options.seed)
+            for name, data in self.mice.items()
         }
         self.order = Order(
             trials=self.train_trials,
@@ -227,6 +236,7 @@ class Training:
             micro_batch_size=options.micro_batch_size,
             crop_frames=options.crop_frames,
             seed=options.seed,
+            epoch_steps=options.epoch_steps,
         )
         self.optimizer = build_optimizer(
             self.network,
@@ -282,6 +292,8 @@ class Training:
                     error,
                     micro_batch_size=options.micro_batch_size or options.batch_size,
                     crop_frames=options.crop_frames,
+                    checkpoint_activations=options.checkpoint_activations,
+                    precision=options.precision,
                 )
                 or error
             ) from error
@@ -309,7 +321,11 @@ class Training:
         return row
 
     def validate(self) -> dict[str, float]:
-        """Return the correlation of each mouse, their mean, and the Poisson loss per response."""
+        """Return the correlation of each mouse, their mean, and the Poisson loss per response.
+
+        A constant prediction correlates with nothing, which is 0; neurons whose recorded trace is
+        constant are left out.
+        """
         values = torch.zeros(2, len(self.mice), dtype=torch.float64)
         for number, data in enumerate(self.mice.values()):
             if number % self.fabric.world_size == self.fabric.global_rank:
@@ -324,10 +340,11 @@ class Training:
                         )
                     )
                 values[:, number] = torch.tensor(scores, dtype=torch.float64)
-        values = add_up(self.fabric, values.to(self.fabric.device, torch.float32)).double()
+        # Not every device has double precision.
+        values = add_up(self.fabric, values.float().to(self.fabric.device)).cpu().double()
         correlations = dict(zip(self.mice, values[0].tolist(), strict=True))
         return {
-            "validation_correlation": float(np.mean(list(correlations.values()))),
+            "validation_correlation": _mean(correlations.values()),
             "validation_poisson": float(values[1].mean()),
             **{f"validation_correlation_{name}": value for name, value in correlations.items()},
         }
@@ -398,10 +415,10 @@ class Training:
         totals = torch.zeros(2, device=self.fabric.device)
         for units in self._prefetched(epoch):
             self.optimizer.zero_grad(set_to_none=True)
-            with statistics.step(units[0], functools.partial(add_up, self.fabric)) as after_unit:
-                for unit, batch in units[1]:
+            with statistics.step(functools.partial(add_up, self.fabric)) as after_unit:
+                for unit, batch in units:
                     totals += self._backward(unit, batch)
-                    after_unit()
+                    after_unit(len(unit.positions) / unit.batch_size / len(self.mice))
             parameters = [p for p in self.network.parameters() if p.requires_grad]
             sum_gradients(self.fabric, parameters)
             self.schedule.step(self.optimizer)
@@ -446,9 +463,12 @@ class Training:
             mouse=unit.mouse,
             batch_size=unit.batch_size,
         )
-        penalty = share * self._penalty(unit.mouse)
-        self.fabric.backward(scale * loss + penalty)
-        return torch.stack([loss.detach().float(), torch.tensor(float(recorded.numel())).to(loss)])
+        is_mean = options.loss in MEAN_LOSSES
+        part = share * loss if is_mean else loss
+        self.fabric.backward(scale * part + share * self._penalty(unit.mouse))
+        count = torch.tensor(float(recorded.numel())).to(loss)
+        total = loss.detach() * count if is_mean else loss.detach()
+        return torch.stack([total.float(), count.float()])
 
     def _penalty(self, mouse: str) -> Tensor | float:
         options = self.recipe.training
@@ -461,13 +481,12 @@ class Training:
         penalties = self.network.regularizers(mouse)
         return sum((weight * penalties[name] for name, weight in weights.items()), 0.0)
 
-    def _prefetched(self, epoch: int) -> Iterator[tuple[int, list[tuple[Unit, Batch]]]]:
-        """Yield the number of units of each step and this process' own, read one step ahead."""
+    def _prefetched(self, epoch: int) -> Iterator[list[tuple[Unit, Batch]]]:
+        """Yield this process' own units of each step, read one step ahead."""
         rank, processes = self.fabric.global_rank, self.fabric.world_size
 
-        def read(units: list[Unit]) -> tuple[int, list[tuple[Unit, Batch]]]:
-            own = units[rank::processes]
-            return len(units), [(unit, self._read(unit)) for unit in own]
+        def read(units: list[Unit]) -> list[tuple[Unit, Batch]]:
+            return [(unit, self._read(unit)) for unit in units[rank::processes]]
 
         with ThreadPoolExecutor(1) as pool:
             waiting = None
@@ -499,6 +518,11 @@ def _score(predictions: Iterator[Any]) -> tuple[float, float]:
         rate = np.maximum(trial.predicted, 0) + 1e-8
         loss += float((rate - trial.recorded * np.log(rate)).sum(dtype=float))
         count += trial.recorded.size
-    values = correlation.value()
-    known = values[np.isfinite(values)]
-    return (float(known.mean()) if len(known) else math.nan), loss / max(count, 1)
+    values = correlation.value(constant_prediction=0.0)
+    return _mean(values), loss / max(count, 1)
+
+
+def _mean(values: Iterable[float]) -> float:
+    """Return the mean of what is known; NaN where nothing is."""
+    known = [value for value in values if math.isfinite(value)]
+    return float(np.mean(known)) if known else math.nan

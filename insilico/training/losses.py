@@ -115,6 +115,10 @@ LOSSES: dict[str, Loss] = {
     "gamma": gamma,
     "poisson_correlation": poisson_correlation,
 }
+#: Losses that are means over the responses of a batch; the others are sums.
+MEAN_LOSSES = frozenset({"poisson_mean", "mse", "log_mse"})
+#: Losses that need the batch whole: a correlation over part of it is another one.
+WHOLE_BATCH_LOSSES = frozenset({"correlation", "poisson_correlation"})
 
 
 def dataset_scale(

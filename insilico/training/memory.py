@@ -63,14 +63,15 @@ def out_of_memory_advice(
     """
     if not is_out_of_memory(error):
         return None
+    anew = " and give a new run folder"  # they decide the weights, so this run cannot go on
     if micro_batch_size > 1:
-        advice = f"set micro_batch_size to {micro_batch_size // 2}"
+        advice = f"set micro_batch_size to {micro_batch_size // 2}{anew}"
     elif crop_frames // 2 >= LEAST_CROP_FRAMES:
-        advice = f"set crop_frames to {crop_frames // 2}"
+        advice = f"set crop_frames to {crop_frames // 2}{anew}"
     elif not checkpoint_activations:
-        advice = "set checkpoint_activations to true"
+        advice = "set checkpoint_activations to true and add --resume"
     elif precision == "float32":
-        advice = 'set precision to "bfloat16"'
+        advice = f'set precision to "bfloat16"{anew}'
     else:
         advice = "train a smaller network, or take a device with more memory"
     device = "this machine" if _is_on_cpu(error) else "the accelerator"

@@ -14,12 +14,12 @@ Reduce = Callable[[Tensor], Tensor]
 
 
 class StepStatistics:
-    """Updates running statistics once a step, by the mean over the step's units.
+    """Updates running statistics once a step, by the mean over the step's mice.
 
     A network that sees one mouse after another would keep, at the published momentum of 0.7 or 0.9,
     little but the statistics of the last mouse. Here every unit of a step starts from the same
-    running statistics, and the step ends with the mean of what they arrived at: all mice count
-    alike, in any order and on any number of processes.
+    running statistics, and the step ends with the weighted mean of what they arrived at: all mice
+    count alike, in any order, in any number of micro-batches and on any number of processes.
 
     Parameters
     ----------
@@ -35,33 +35,32 @@ class StepStatistics:
         ]
 
     @contextmanager
-    def step(self, unit_count: int, reduce: Reduce) -> Iterator[Callable[[], None]]:
+    def step(self, reduce: Reduce) -> Iterator[Callable[[float], None]]:
         """Watch one step.
 
         Parameters
         ----------
-        unit_count : int
-            Units of the step, over all processes.
         reduce : callable
             Sums a tensor over all processes.
 
         Yields
         ------
         callable
-            To be called after each unit.
+            To be called after each unit with its weight; the weights of a step, over all processes,
+            add up to 1.
         """
         buffers = [*self._buffers()]
         starts = [buffer.clone() for buffer in buffers]
         sums = [torch.zeros_like(buffer) for buffer in buffers]
 
-        def after_unit() -> None:
+        def after_unit(weight: float) -> None:
             for buffer, start, total in zip(buffers, starts, sums, strict=True):
-                total += buffer
+                total += weight * buffer
                 buffer.copy_(start)
 
         yield after_unit
         for buffer, total in zip(buffers, sums, strict=True):
-            buffer.copy_(reduce(total) / unit_count)
+            buffer.copy_(reduce(total))
 
     def _buffers(self) -> Iterator[Tensor]:
         for layer in self._layers:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -126,13 +127,27 @@ class StreamedCorrelation:
         self._sums = [total + piece.sum(0) for total, piece in zip(self._sums, pieces, strict=True)]
         self._count += len(one)
 
-    def value(self) -> FloatArray:
-        """Return the correlation of each neuron; NaN where either trace is constant."""
+    def value(self, *, constant_prediction: float = math.nan) -> FloatArray:
+        """Return the correlation of each neuron.
+
+        Parameters
+        ----------
+        constant_prediction : float
+            What a neuron has whose prediction alone is constant.
+
+        Returns
+        -------
+        float array, shape (neuron,)
+            NaN where the recorded trace is constant.
+        """
         one, two, one_one, two_two, one_two = map(np.asarray, self._sums)
         count = max(self._count, 1)
-        power = np.maximum(one_one - one * one / count, 0) * np.maximum(
-            two_two - two * two / count, 0
-        )
+        spread = np.maximum(one_one - one * one / count, 0)
+        recorded_spread = np.maximum(two_two - two * two / count, 0)
+        power = spread * recorded_spread
         with np.errstate(invalid="ignore", divide="ignore"):
             correlation = (one_two - one * two / count) / np.sqrt(power)
-        return np.where(power > 1e-20 * one_one * two_two, correlation, np.nan)
+        is_known = power > 1e-20 * one_one * two_two
+        only_prediction = ~is_known & (recorded_spread > 1e-10 * two_two)
+        other = np.where(only_prediction, constant_prediction, np.nan)
+        return np.asarray(np.where(is_known, correlation, other))

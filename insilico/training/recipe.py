@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import math
+import pydoc
+import re
 import typing
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -12,6 +15,7 @@ from insilico import configuration
 from insilico.errors import RecipeError
 from insilico.models import registry
 from insilico.models.recipes import read_recipe
+from insilico.training.losses import WHOLE_BATCH_LOSSES
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,11 +35,12 @@ class TrainingOptions:
     learning_rate : float
         Of readouts, shifters, and the core where ``core_learning_rate`` is not given.
     core_learning_rate : float
-        Of the core.
+        Learning rate of the core.
     weight_decay : float
-        Decoupled, of everything where ``core_weight_decay`` is not given.
+        Pull of weights to 0, decoupled from the gradient but for "adam"; of everything where
+        ``core_weight_decay`` is not given.
     core_weight_decay : float
-        Of the core.
+        Weight decay of the core.
     betas : list of two floats
         Memory of the optimizer's first and second moment.
     warmup_steps : int
@@ -52,12 +57,16 @@ class TrainingOptions:
     patience_epochs : int
         Epochs without a better validation correlation until it is lowered, or training stops.
     epochs : int
-        At most.
+        How often training goes on to the next validation, at most.
     batch_size : int
         Trials of each mouse in one step.
     micro_batch_size : int
         Trials that pass through the network at once, to save memory; 0 takes the whole batch. Batch
         normalization sees a micro-batch, so it changes a network that has it.
+    trial_limit : int
+        Training trials of each mouse, drawn at random; 0 takes all.
+    epoch_steps : int
+        Steps of an epoch; 0 goes on until the mouse with most trials has been seen once.
     crop_frames : int
         Movies are cut to random pieces of this many frames; 0 takes them whole.
     burn_in_frames : int
@@ -111,6 +120,8 @@ class TrainingOptions:
     epochs: int = 200
     batch_size: int = 16
     micro_batch_size: int = 0
+    trial_limit: int = 0
+    epoch_steps: int = 0
     crop_frames: int = 0
     burn_in_frames: int = 50
     clipping: Literal["auto", "norm", "none"] = "none"
@@ -123,25 +134,37 @@ class TrainingOptions:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in _POSITIVE:
-            if getattr(self, name) <= 0:
-                raise RecipeError(f"the recipe's {name} is {getattr(self, name)}; give more than 0")
-        for name in _NOT_NEGATIVE:
-            value = getattr(self, name)
-            if value is not None and value < 0:
+        self._check_numbers()
+        self._check_combinations()
+
+    def _check_numbers(self) -> None:
+        for name, value in dataclasses.asdict(self).items():
+            if isinstance(value, float) and not math.isfinite(value):
+                raise RecipeError(f"the recipe's {name} is {value}; give a finite number")
+            if name in _POSITIVE and value <= 0:
+                raise RecipeError(f"the recipe's {name} is {value}; give more than 0")
+            if name in _NOT_NEGATIVE and value is not None and value < 0:
                 raise RecipeError(f"the recipe's {name} is {value}; give 0 or more")
         if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
             raise RecipeError(
                 f"the recipe's betas are {list(self.betas)}; give two numbers from 0 to below 1"
             )
+        if not 0 < self.decay_factor < 1:
+            raise RecipeError(
+                f"the recipe's decay_factor is {self.decay_factor}; give a number between 0 and 1"
+            )
+
+    def _check_combinations(self) -> None:
+        if self.loss in WHOLE_BATCH_LOSSES and self.micro_batch_size:
+            raise RecipeError(
+                f"the recipe's micro_batch_size is {self.micro_batch_size}, and the loss "
+                f"{self.loss!r} needs the batch whole; set micro_batch_size to 0, or take another "
+                "loss"
+            )
         if self.optimizer == "adamw_schedulefree" and self.schedule != "constant":
             raise RecipeError(
                 f"the recipe's schedule is {self.schedule!r}, and adamw_schedulefree needs none; "
                 "set schedule to 'constant'"
-            )
-        if not 0 < self.decay_factor < 1:
-            raise RecipeError(
-                f"the recipe's decay_factor is {self.decay_factor}; give a number between 0 and 1"
             )
 
 
@@ -156,12 +179,20 @@ _NOT_NEGATIVE = (
     "decay_count",
     "minimum_learning_rate",
     "micro_batch_size",
+    "trial_limit",
+    "epoch_steps",
     "crop_frames",
     "burn_in_frames",
     "core_regularization",
     "readout_regularization",
     "seed",
 )
+
+
+#: A parameter that is documented with another class.
+_REFERENCE = re.compile(r"As for :class:`~([\w.]+)`")
+#: Other references, of which people see the last word.
+_MARKUP = re.compile(r":\w+:`~?(?:[\w.]*\.)?(\w+)`")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -289,12 +320,25 @@ def _home(key: str, option_type: type[Any]) -> tuple[type[Any], str]:
 
 
 def _meanings(kind: type[Any]) -> dict[str, str]:
-    """Return what the docstring of a dataclass says of each of its fields."""
+    """Return what the docstrings of a dataclass and its bases say of each field."""
+    meanings: dict[str, str] = {}
+    for base in reversed(kind.__mro__):
+        if dataclasses.is_dataclass(base):
+            meanings |= _documented(base)
+    return meanings
+
+
+def _documented(kind: type[Any]) -> dict[str, str]:
+    """Return what a docstring says of each parameter, itself or by reference to another class."""
     import docstring_parser
 
     parsed = docstring_parser.parse(kind.__doc__ or "", docstring_parser.DocstringStyle.NUMPYDOC)
-    return {
-        name.strip(): " ".join((parameter.description or "").split())
-        for parameter in parsed.params
-        for name in parameter.arg_name.split(",")
-    }
+    meanings: dict[str, str] = {}
+    for parameter in parsed.params:
+        text = " ".join((parameter.description or "").split())
+        reference = _REFERENCE.match(text)
+        others = _documented(pydoc.locate(reference[1])) if reference else {}  # type: ignore[arg-type]
+        text = _MARKUP.sub(r"\1", text.replace("``", ""))
+        for name in parameter.arg_name.split(","):
+            meanings[name.strip()] = others.get(name.strip(), text)
+    return meanings

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import pickle
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,13 +14,24 @@ import tomli_w
 import torch
 
 from insilico.errors import RunFolderError
-from insilico.files import atomic_file
+from insilico.files import atomic_file, remove_drafts
 
 FORMAT = 1
 RECORD_FILE = "run.json"
 STATE_FILE = "state.pt"
 RECIPE_FILE = "recipe.toml"
 CHECKPOINT_FOLDER = "checkpoint"
+#: What reading a damaged or foreign state raises.
+_DAMAGES = (
+    OSError,
+    RuntimeError,
+    ValueError,
+    EOFError,
+    LookupError,
+    TypeError,
+    pickle.UnpicklingError,
+    zipfile.BadZipFile,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,13 +53,22 @@ class TrainingFolder:
         """Folder of the best weights."""
         return self.path / CHECKPOINT_FOLDER
 
-    def begin(self, identity: Mapping[str, Any], *, command: str, is_resumed: bool) -> None:
+    def begin(
+        self,
+        identity: Mapping[str, Any],
+        *,
+        recipe: Mapping[str, Any],
+        command: str,
+        is_resumed: bool,
+    ) -> None:
         """Claim the folder for a run, or check that it holds this very run.
 
         Parameters
         ----------
         identity : mapping
             What decides the weights: recipe, data, core. Plain values.
+        recipe : mapping
+            The complete recipe, for people and for the next run.
         command : str
             Written down for people.
         is_resumed : bool
@@ -60,22 +81,22 @@ class TrainingFolder:
         """
         record = self.path / RECORD_FILE
         if record.exists():
+            stored = self._read_record()
             if not is_resumed:
                 raise RunFolderError(
                     f"{self.path} holds a training run; add --resume to continue it, or give "
                     "another folder"
                 )
-            self._compare(identity)
-            return
-        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
-            raise RunFolderError(
-                f"{self.path} exists and is no training run; give a new or empty folder"
-            )
+            self._compare(stored, identity)
+        else:
+            self._refuse_other_content()
+            content = {"training_run": FORMAT, "command": command, **identity}
+            with atomic_file(record) as draft:
+                draft.write_text(json.dumps(content, indent=2), encoding="utf-8")
+        remove_drafts(self.path)
+        # Also of a resumed run: it may have been killed before it came here.
         with atomic_file(self.path / RECIPE_FILE) as draft:
-            draft.write_text(tomli_w.dumps(identity["recipe"]), encoding="utf-8")
-        content = {"format": FORMAT, "command": command, **identity}
-        with atomic_file(record) as draft:
-            draft.write_text(json.dumps(content, indent=2), encoding="utf-8")
+            draft.write_text(tomli_w.dumps(recipe), encoding="utf-8")
 
     def save(self, state: Mapping[str, Any]) -> None:
         """Write the state of a finished epoch, whole or not at all."""
@@ -98,15 +119,27 @@ class TrainingFolder:
         if not path.exists():
             return None
         try:
+            with zipfile.ZipFile(path) as archive:
+                if archive.testzip() is not None:  # torch does not look at checksums
+                    raise zipfile.BadZipFile("a checksum is wrong")
             state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        except (OSError, RuntimeError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+        except _DAMAGES as error:
             raise RunFolderError(
                 f"{path} is damaged, so the run cannot be resumed; its best weights are in "
                 f"{self.checkpoint}, and a new folder starts again"
             ) from error
         return state
 
-    def _compare(self, identity: Mapping[str, Any]) -> None:
+    def _refuse_other_content(self) -> None:
+        # Drafts of a run that was killed start with a period.
+        if self.path.exists() and (
+            not self.path.is_dir() or any(not p.name.startswith(".") for p in self.path.iterdir())
+        ):
+            raise RunFolderError(
+                f"{self.path} exists and is no training run; give a new or empty folder"
+            )
+
+    def _read_record(self) -> dict[str, Any]:
         path = self.path / RECORD_FILE
         try:
             stored = json.loads(path.read_text(encoding="utf-8"))
@@ -114,6 +147,13 @@ class TrainingFolder:
                 raise TypeError("no table")
         except (ValueError, TypeError) as error:
             raise RunFolderError(f"{path} is damaged ({error}); give another folder") from error
+        if stored.get("training_run") != FORMAT:
+            raise RunFolderError(
+                f"{self.path} exists and is no training run; give a new or empty folder"
+            )
+        return stored
+
+    def _compare(self, stored: Mapping[str, Any], identity: Mapping[str, Any]) -> None:
         wanted = json.loads(json.dumps(identity))
         different = [name for name in wanted if stored.get(name) != wanted[name]]
         if different:

@@ -1,8 +1,7 @@
-"""Before the first step: do the recordings fit, and what does the network start from."""
+"""What a network in training starts from."""
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -10,78 +9,17 @@ import numpy as np
 import torch
 from torch import nn
 
-from insilico.errors import CheckpointError, RecipeError, RecordingError
+from insilico.errors import CheckpointError
 from insilico.models import registry
 from insilico.models.checkpoint import Checkpoint
 from insilico.models.network import Network
 from insilico.models.weights import load_completely
+from insilico.training.checks import check_core, check_lengths
 from insilico.training.data import MouseData
 from insilico.training.recipe import TrainingRecipe
 
 if TYPE_CHECKING:
     from insilico.recordings.cache import CachedRecording
-
-logger = logging.getLogger(__name__)
-
-#: Standardization raises the spread of neurons that hardly vary to this share of the mean spread
-#: (sensorium, datasets/mouse_loaders.py), so whoever sits there is constant, or nearly so.
-CONSTANT_SHARE = 0.01
-
-
-def check_recordings(recipe: TrainingRecipe, recordings: Mapping[str, CachedRecording]) -> None:
-    """Refuse recordings that cannot train this network together, before anything is computed.
-
-    Parameters
-    ----------
-    recipe : TrainingRecipe
-        The network.
-    recordings : mapping of str to CachedRecording
-        By mouse.
-
-    Raises
-    ------
-    RecordingError
-        If there is none, or they are of another kind, size or rate than the network or each other,
-        or lack trials to train on or to validate with.
-    RecipeError
-        If the movies are shorter than the network or the burn-in needs.
-    """
-    if not recordings:
-        raise RecordingError("no recording was given; give at least one mouse")
-    rates = {cached.recording.screen.frame_rate_hz for cached in recordings.values()}
-    is_movie = any(cached.recording.kind == "movie" for cached in recordings.values())
-    if is_movie and len(rates) > 1:
-        each = ", ".join(
-            f"{name} {cached.recording.screen.frame_rate_hz:g} Hz"
-            for name, cached in recordings.items()
-        )
-        raise RecordingError(
-            f"the mice were shown movies at different rates ({each}); train them apart, or resample"
-        )
-    kind = _kind(recipe)
-    size = recipe.options.height_px, recipe.options.width_px
-    for name, cached in recordings.items():
-        recording = cached.recording
-        if recording.kind != kind:
-            raise RecordingError(
-                f"mouse {name} was shown {recording.kind}s, and {recipe.name} is a network for "
-                f"{kind}s; choose another recipe or recording"
-            )
-        if recording.screen.shape != size:
-            height, width = recording.screen.shape
-            raise RecordingError(
-                f"the frames of mouse {name} are {height} x {width} pixels, and the recipe's "
-                f"network takes {size[0]} x {size[1]}; give recordings of one size, and --set "
-                f"height_px={height} --set width_px={width}"
-            )
-        for tier in ("train", "validation"):
-            if not len(cached.trials_of(tier)):
-                have = ", ".join(sorted(set(recording.trials["tier"])))
-                raise RecordingError(
-                    f"mouse {name} has no trials with responses in the tier {tier} (its tiers are "
-                    f"{have}); training needs both train and validation"
-                )
-        _tell_constant(name, cached)
 
 
 def build_network(
@@ -114,7 +52,7 @@ def build_network(
     Raises
     ------
     CheckpointError
-        If the core is of another network.
+        If the core is of another network, or was trained at another frame rate.
     RecipeError
         If the movies are shorter than the network or the burn-in needs.
     """
@@ -133,15 +71,11 @@ def build_network(
             position_um=_positions(data),
             mean_response=torch.from_numpy(np.asarray(data.mean_response, np.float32)),
         )
-        _check_lengths(recipe, network, name, data)
+        check_lengths(recipe, network, name, data)
     if core is not None:
+        check_core(recipe, mice, core)
         _load_core(network, core)
     return network, mice
-
-
-def _kind(recipe: TrainingRecipe) -> str:
-    with torch.random.fork_rng(devices=[]):
-        return registry.build(recipe.architecture, recipe.options, {"mouse": 1}).kind
 
 
 def _positions(data: MouseData) -> torch.Tensor | None:
@@ -149,25 +83,6 @@ def _positions(data: MouseData) -> torch.Tensor | None:
     if not {"x_um", "y_um"} <= set(neurons):
         return None
     return torch.tensor(neurons[["x_um", "y_um"]].to_numpy(np.float32))
-
-
-def _check_lengths(recipe: TrainingRecipe, network: Network, name: str, data: MouseData) -> None:
-    if network.kind == "image":
-        return
-    options = recipe.training
-    shortest = int(data.frames(data.cached.trials_of("train")).min())
-    piece = min(options.crop_frames or shortest, shortest)
-    if network.response_frames(piece) < 1:
-        raise RecipeError(
-            f"training takes pieces of {piece} frames of mouse {name}, and the network's temporal "
-            "kernels span more; raise crop_frames or shorten the kernels"
-        )
-    shortest = int(data.frames(data.cached.trials_of("validation")).min())
-    if shortest <= options.burn_in_frames:
-        raise RecipeError(
-            f"a validation movie of mouse {name} has {shortest} frames, and burn_in_frames leaves "
-            f"out the first {options.burn_in_frames}; lower burn_in_frames"
-        )
 
 
 def core_of(network: Network) -> nn.Module:
@@ -195,17 +110,3 @@ def _load_core(network: Network, core: Checkpoint) -> None:
             f"the core of {core.name} does not fit the recipe's ({error}); give the recipe that it "
             "was trained with"
         ) from error
-
-
-def _tell_constant(name: str, cached: CachedRecording) -> None:
-    std = cached.statistics.response_std
-    if std is None:
-        return
-    count = int(np.count_nonzero(std <= CONSTANT_SHARE * std.mean()))
-    if count:
-        logger.warning(
-            "mouse %s: %d neuron(s) hardly respond in the training trials; they are kept, and left "
-            "out of mean correlations where they are constant",
-            name,
-            count,
-        )

@@ -76,7 +76,9 @@ def load(
     )
 
 
-def find_checkpoint(model: str | Path, *, cache: Path | None = None) -> Path:
+def find_checkpoint(
+    model: str | Path, *, cache: Path | None = None, progress: bool = False
+) -> Path:
     """Return the checkpoint folder of a model.
 
     Parameters
@@ -86,6 +88,8 @@ def find_checkpoint(model: str | Path, *, cache: Path | None = None) -> Path:
         folder of a training run, whose best weights are meant.
     cache : Path, optional
         As for :func:`load`.
+    progress : bool
+        Show the download.
 
     Returns
     -------
@@ -94,12 +98,17 @@ def find_checkpoint(model: str | Path, *, cache: Path | None = None) -> Path:
     Raises
     ------
     CatalogError
-        If the name is unknown, or is both a model of the zoo and a folder.
+        If the name is unknown, is both a model of the zoo and a folder, or is that of a simulated
+        twin, which has no weights.
     DownloadError
         If the weights cannot be downloaded, or are not the pinned ones.
     """
     if _is_known(model, catalog.entries("models")):
-        return zoo.pull(str(model), cache=cache)
+        return zoo.pull(str(model), cache=cache, progress=progress)
+    if _is_known(model, SIMULATED):
+        raise CatalogError(
+            f"{model} has never seen a recording and has no weights; give a trained model"
+        )
     folder = Path(model)
     if isinstance(model, str) and folder.name == model and not folder.exists():
         known = [*SIMULATED, *catalog.entries("models")]

@@ -36,3 +36,39 @@ def refused(insilico):
         return sentence
 
     return call
+
+
+@pytest.fixture(scope="session")
+def recordings(tmp_path_factory):
+    """A folder with recordings of two simulated mice that saw a few images."""
+    from insilico.simulation.plan import SimulationOptions
+    from insilico.simulation.writer import write_recordings
+
+    folder = tmp_path_factory.mktemp("recordings") / "images"
+    few = {"train_trials": 240, "validation_stimuli": 40, "test_stimuli": 4, "repeats": 3}
+    write_recordings(folder, options=SimulationOptions(kind="image", mice=2, neurons=10, **few))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def small_recipe(tmp_path_factory):
+    """A recipe for a network that trains in seconds."""
+    path = tmp_path_factory.mktemp("recipes") / "small.toml"
+    path.write_text(
+        """
+        architecture = "sensorium2022"
+        [options]
+        layers = 2
+        hidden_channels = 8
+        input_kernel = 9
+        hidden_kernel = 3
+        momentum = 0.1
+        behavior_names = ["pupil_size", "running_speed"]
+        has_shifter = true
+        [training]
+        batch_size = 8
+        epochs = 3
+        """,
+        encoding="utf-8",
+    )
+    return path

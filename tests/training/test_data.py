@@ -1,7 +1,6 @@
 """Batches in standardized units, and the order of training."""
 
 import dataclasses
-import itertools
 
 import numpy as np
 import pytest
@@ -9,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from insilico.errors import RecordingError
-from insilico.training.data import MouseData, Order
+from insilico.training.data import MouseData, Order, choose_trials
 
 
 def test_images_are_standardized_by_their_own_statistics(cached):
@@ -73,7 +72,21 @@ def test_what_the_recording_lacks_is_refused(cached):
         MouseData(blind, uses_pupil=True)
 
 
-def order(counts, *, batch_size=4, micro_batch_size=0, crop_frames=0, frames=30, seed=0):
+def test_a_limit_draws_training_trials_and_a_larger_one_keeps_them(cached):
+    recording = cached()
+    every = recording.trials_of("train")
+    np.testing.assert_array_equal(choose_trials(recording, 0, seed=1), every)
+    np.testing.assert_array_equal(choose_trials(recording, 999, seed=1), every)
+    few, more = (choose_trials(recording, count, seed=1) for count in (5, 12))
+    assert (len(few), len(more)) == (5, 12)
+    assert set(few) < set(more) < set(every)
+    assert (np.diff(more) > 0).all()
+    assert not np.array_equal(few, choose_trials(recording, 5, seed=2))
+
+
+def order(
+    counts, *, batch_size=4, micro_batch_size=0, crop_frames=0, frames=30, seed=0, epoch_steps=0
+):
     return Order(
         trials={name: 100 + np.arange(count) for name, count in counts.items()},
         frames={name: np.full(count, frames) for name, count in counts.items()},
@@ -81,6 +94,7 @@ def order(counts, *, batch_size=4, micro_batch_size=0, crop_frames=0, frames=30,
         micro_batch_size=micro_batch_size,
         crop_frames=crop_frames,
         seed=seed,
+        epoch_steps=epoch_steps,
     )
 
 
@@ -104,8 +118,8 @@ def test_an_epoch_shows_the_longest_mouse_once_and_every_mouse_in_every_step(
         shown = [unit.positions for step in steps for unit in step if unit.mouse == mouse]
         flat = np.concatenate(shown)
         # Every trial is shown before any is shown again.
-        for lap in itertools.batched(flat, count) if hasattr(itertools, "batched") else [flat]:
-            assert len(set(lap)) == min(len(lap), count)
+        for lap in (flat[start : start + count] for start in range(0, len(flat), count)):
+            assert len(set(lap)) == len(lap)
         for step in steps:
             own = [unit for unit in step if unit.mouse == mouse]
             assert sum(len(unit.positions) for unit in own) == own[0].batch_size <= batch_size
@@ -122,6 +136,15 @@ def test_the_order_is_a_function_of_seed_and_epoch():
     assert flat(made, 3) == flat(order({"a": 9, "b": 5}, crop_frames=10), 3)
     assert flat(made, 3) != flat(made, 4)
     assert flat(made, 3) != flat(order({"a": 9, "b": 5}, crop_frames=10, seed=1), 3)
+
+
+def test_epochs_of_a_number_of_steps_go_round_and_round():
+    made = order({"a": 5}, batch_size=2, epoch_steps=6)
+    steps = list(made.epoch(1))
+    assert len(steps) == made.step_count == 6
+    flat = np.concatenate([unit.positions for step in steps for unit in step])
+    assert sorted(flat - 100) == sorted([*range(5)] * 2)
+    assert len(list(order({"a": 5}, batch_size=2, epoch_steps=2).epoch(1))) == 2
 
 
 def test_pieces_of_movies_reach_both_ends():

@@ -4,6 +4,7 @@ import copy
 import dataclasses
 import errno
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -20,8 +21,9 @@ from insilico.errors import (
 from insilico.models.checkpoint import load_checkpoint
 from insilico.screen import Screen
 from insilico.statistics.performance import correlation
-from insilico.training import loop, run_state
+from insilico.training import logs, loop, run_state
 from insilico.training.loop import Training, train
+from insilico.training.losses import LOSSES, WHOLE_BATCH_LOSSES
 
 MICE = ("mouse-1", "mouse-2")
 
@@ -63,7 +65,8 @@ def test_a_network_learns_and_its_checkpoint_is_a_twin(two_mice, recipe, tmp_pat
     assert answer.units == "recorded"
     correlations = correlation([answer.values], [recording.responses[shown]])
     best = result.log.iloc[result.best_epoch - 1]
-    assert np.nanmean(correlations) == pytest.approx(
+    # A constant prediction counts as 0.
+    assert np.nan_to_num(correlations).mean() == pytest.approx(
         best["validation_correlation_mouse-2"], abs=1e-5
     )
 
@@ -133,19 +136,36 @@ def test_resuming_a_finished_run_changes_nothing(two_mice, recipe, tmp_path, fab
     assert weights_of(tmp_path / "run") == before
 
 
-def test_micro_batches_add_up_to_the_batch(two_movies, recipe, fabric):
+@pytest.mark.parametrize("loss", sorted(set(LOSSES) - WHOLE_BATCH_LOSSES))
+def test_micro_batches_add_up_to_the_batch(two_movies, recipe, fabric, loss):
     # A linear network has no batch normalization, and a small sigma draws nearly fixed points.
-    chosen = recipe("factorized3d", options={"is_linear": True, "initial_sigma": 1e-9})
-    gradients = []
+    linear = {"is_linear": True, "initial_sigma": 1e-9}
+    chosen = recipe("factorized3d", options=linear, loss=loss)
+    gradients, logged = [], []
     for size in (0, 3):
         options = dataclasses.replace(chosen.training, micro_batch_size=size, crop_frames=0)
         run = Training(dataclasses.replace(chosen, training=options), two_movies, fabric)
         run.network.train()
-        for unit in next(run.order.epoch(1)):
-            run._backward(unit, run._read(unit))
+        totals = sum(run._backward(unit, run._read(unit)) for unit in next(run.order.epoch(1)))
+        logged.append((totals[0] / totals[1]).item())
         gradients.append([p.grad.clone() for p in run.network.core.parameters()])
     for whole, parts in zip(*gradients, strict=True):
         torch.testing.assert_close(parts, whole, rtol=1e-3, atol=1e-3 * whole.abs().max().item())
+    assert logged[1] == pytest.approx(logged[0], rel=1e-3)
+
+
+@pytest.mark.parametrize("loss", ["mse", "poisson_mean"])
+def test_the_log_has_the_loss_of_a_response(two_mice, recipe, fabric, loss):
+    run = Training(recipe(loss=loss, learning_rate=1e-9, batch_size=24), two_mice, fabric)
+    row = run.train_epoch(on_step=lambda: None)
+    # Standardized responses have a variance of 1, and a network at their mean an error of 1.
+    assert 0.3 < abs(row["loss"]) < 3
+
+
+@pytest.mark.parametrize("loss", sorted(WHOLE_BATCH_LOSSES))
+def test_a_correlation_is_not_added_up_from_micro_batches(recipe, loss):
+    with pytest.raises(RecipeError, match="needs the batch whole; set micro_batch_size to 0"):
+        recipe(loss=loss, micro_batch_size=2)
 
 
 def test_running_statistics_are_the_mean_over_mice_in_any_order(two_mice, recipe, fabric):
@@ -184,9 +204,33 @@ def test_a_core_of_another_shape_is_refused(two_mice, recipe, tmp_path, fabric):
     train(recipe(epochs=1), two_mice, tmp_path / "core", fabric=fabric)
     core = load_checkpoint(tmp_path / "core" / "checkpoint")
     wide = recipe(options={"hidden_channels": 6})
-    with pytest.raises(CheckpointError, match="core of test does not fit the recipe's"):
+    with pytest.raises(
+        CheckpointError, match="core of test has hidden_channels 4, and the recipe 6"
+    ):
         train(wide, two_mice, tmp_path / "wide", core=core, fabric=fabric)
     assert not (tmp_path / "wide").exists()
+
+
+def test_a_core_that_computes_something_else_is_refused(
+    two_mice, two_movies, cached, recipe, tmp_path, fabric
+):
+    def refused(chosen, data, message):
+        with pytest.raises(CheckpointError, match=message):
+            train(chosen, data, tmp_path / "other", core=core, fabric=fabric)
+        assert not (tmp_path / "other").exists()
+
+    train(recipe("factorized3d", epochs=1), two_movies, tmp_path / "core", fabric=fabric)
+    core = load_checkpoint(tmp_path / "core" / "checkpoint")
+    # The weights fit, and mean something else.
+    strided = recipe("factorized3d", options={"spatial_strides": (1, 1)})
+    refused(strided, two_movies, r"has spatial_strides \(2, 1\), and the recipe \(1, 1\)")
+    refused(recipe(), two_mice, "is a factorized3d and the recipe's a sensorium2022")
+    slow = dataclasses.replace(Screen(width_px=32, height_px=18), frame_rate_hz=20.0)
+    movie = {"mouse-1": cached("mouse-1", kind="movie", screen=slow)}
+    refused(recipe("factorized3d"), movie, "was trained at 30 Hz, and mouse mouse-1 .* at 20 Hz")
+    # Readouts may differ.
+    free = recipe("factorized3d", options={"position": "free"}, epochs=1)
+    train(free, two_movies, tmp_path / "free", core=core, fabric=fabric)
 
 
 @pytest.mark.parametrize("changes", [{"precision": "bfloat16"}, {"checkpoint_activations": True}])
@@ -203,6 +247,14 @@ def test_other_ways_to_compute_give_nearly_the_same_curve(
         fabric=start_fabric("cpu", precision=changes.get("precision", "float32")),
     )
     np.testing.assert_allclose(other.log["loss"], plain.log["loss"], rtol=0.02)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not shutil.which("c++"), reason="torch.compile needs a C++ compiler")
+def test_a_compiled_network_gives_the_same_curve(two_mice, recipe, tmp_path, fabric):
+    plain = train(recipe(epochs=2), two_mice, tmp_path / "plain", fabric=fabric)
+    fast = train(recipe(epochs=2, compile=True), two_mice, tmp_path / "fast", fabric=fabric)
+    np.testing.assert_allclose(fast.log["loss"], plain.log["loss"], rtol=1e-4)
 
 
 def test_another_recipe_other_data_or_no_resume_are_refused(two_mice, cached, recipe, tmp_path):
@@ -271,6 +323,18 @@ def test_a_loss_that_is_not_finite_stops_with_what_was_finished(
     assert insilico.load(tmp_path / "run", device="cpu").mice == MICE
 
 
+def test_a_missing_tracker_is_told_before_the_folder_is_claimed(
+    two_mice, recipe, tmp_path, monkeypatch, fabric
+):
+    def missing():
+        raise ImportError
+
+    monkeypatch.setattr(logs, "_wandb", missing)
+    with pytest.raises(TrainingError, match="'wandb' needs a package that is not installed"):
+        train(recipe(), two_mice, tmp_path / "run", fabric=fabric, trackers=("wandb",))
+    assert not (tmp_path / "run").exists()
+
+
 def test_no_memory_is_told_with_what_to_lower(two_mice, recipe, tmp_path, monkeypatch, fabric):
     def too_large(*arguments):
         raise MemoryError
@@ -278,6 +342,9 @@ def test_no_memory_is_told_with_what_to_lower(two_mice, recipe, tmp_path, monkey
     monkeypatch.setattr(Training, "_backward", too_large)
     with pytest.raises(TrainingError, match="micro_batch_size"):
         train(recipe(), two_mice, tmp_path / "run", fabric=fabric)
+    small = recipe(batch_size=1, checkpoint_activations=True)
+    with pytest.raises(TrainingError, match='set precision to "bfloat16" and give a new run'):
+        train(small, two_mice, tmp_path / "small", fabric=fabric)
 
 
 def test_recordings_that_cannot_train_together_are_refused(cached, recipe, tmp_path):
@@ -292,6 +359,8 @@ def test_recordings_that_cannot_train_together_are_refused(cached, recipe, tmp_p
     refused({"a": cached("a", kind="movie")}, "shown movies, and test is a network for images")
     unvalidated = cached("a", validation=0)
     refused({"a": unvalidated}, r"no trials .* in the tier validation \(its tiers are train\)")
+    refused({"a": cached("a", validation=1)}, "mouse a has one validation image")
+    refused({"a": cached("a")}, "have 1 channels .*takes 2", options={"stimulus_channels": 2})
     slow = dataclasses.replace(Screen(width_px=32, height_px=18), frame_rate_hz=20.0)
     movies = {"a": cached("a", kind="movie"), "b": cached("b", kind="movie", screen=slow)}
     refused(movies, "different rates", architecture="factorized3d")

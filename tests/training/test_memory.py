@@ -26,7 +26,8 @@ def test_errors_of_memory_become_advice_on_where_it_ran_out(error):
     assert isinstance(advice, TrainingError)
     device = "this machine" if error in HERE else "the accelerator"
     assert str(advice) == (
-        f"{device} ran out of memory with 16 trials of 80 frames at once; set micro_batch_size to 8"
+        f"{device} ran out of memory with 16 trials of 80 frames at once; set micro_batch_size to 8 "
+        "and give a new run folder"
     )
 
 
@@ -46,16 +47,25 @@ def test_other_errors_are_left_alone(error):
 @pytest.mark.parametrize(
     ("options", "advice"),
     [
-        ({"micro_batch_size": 3}, "with 3 trials at once; set micro_batch_size to 1"),
+        (
+            {"micro_batch_size": 3},
+            "with 3 trials at once; set micro_batch_size to 1 and give a new run folder",
+        ),
         (
             {"micro_batch_size": 1, "crop_frames": 300},
-            "with 1 trial of 300 frames at once; set crop_frames to 150",
+            "with 1 trial of 300 frames at once; set crop_frames to 150 and give a new run folder",
         ),
-        ({"micro_batch_size": 1, "crop_frames": 60}, "set checkpoint_activations to true"),
-        ({"micro_batch_size": 1}, "with 1 trial at once; set checkpoint_activations to true"),
+        (
+            {"micro_batch_size": 1, "crop_frames": 60},
+            "set checkpoint_activations to true and add --resume",
+        ),
+        (
+            {"micro_batch_size": 1},
+            "with 1 trial at once; set checkpoint_activations to true and add --resume",
+        ),
         (
             {"micro_batch_size": 1, "checkpoint_activations": True},
-            'set precision to "bfloat16"',
+            'set precision to "bfloat16" and give a new run folder',
         ),
         (
             {"micro_batch_size": 1, "checkpoint_activations": True, "precision": "bfloat16"},

@@ -59,6 +59,11 @@ def test_constant_traces_have_no_correlation():
     for _ in range(3):
         streamed.add(np.full((50, 2), 1.7, np.float32), random.normal(size=(50, 2)))
     assert np.isnan(streamed.value()).all()
+    assert (streamed.value(constant_prediction=0.0) == 0).all()
+    silent = StreamedCorrelation()
+    for _ in range(3):
+        silent.add(random.normal(size=(50, 2)), np.full((50, 2), 1.7, np.float32))
+    assert np.isnan(silent.value(constant_prediction=0.0)).all()
 
 
 def test_evaluation_leaves_every_module_in_the_mode_it_was_in(cached, recipe):

@@ -12,6 +12,7 @@ import pytest
 import insilico
 from insilico import catalog
 from insilico.errors import CatalogError, CheckpointError, UnitsError
+from insilico.twin.loading import find_checkpoint
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):
@@ -88,6 +89,24 @@ def test_missing_and_foreign_folders_are_refused(tmp_path):
         insilico.load(tmp_path / "nowhere")
     with pytest.raises(CheckpointError, match=r"model\.toml"):
         insilico.load(tmp_path)
+
+
+def test_a_training_run_stands_for_its_best_weights(tmp_path):
+    assert find_checkpoint(tmp_path) == tmp_path
+    run = tmp_path / "run"
+    (run / "checkpoint").mkdir(parents=True)
+    assert find_checkpoint(run) == find_checkpoint(str(run)) == run / "checkpoint"
+    # A checkpoint with a folder of that name in it is still the checkpoint.
+    (run / "model.toml").touch()
+    assert find_checkpoint(run) == run
+
+
+def test_a_shipped_twin_is_found_without_a_download(tmp_path):
+    folder = find_checkpoint("simulated-image-cnn", cache=tmp_path / "cache")
+    assert (folder / "model.toml").is_file()
+    assert not (tmp_path / "cache").exists()
+    with pytest.raises(CatalogError, match="is a recipe without weights; train it with"):
+        find_checkpoint("sensorium2023-factorized3d")
 
 
 def test_a_name_that_is_also_a_folder_is_not_guessed(tmp_path, monkeypatch):

@@ -1,0 +1,135 @@
+"""'insilico train': recordings and a recipe in; a twin, a log and a figure out."""
+
+import dataclasses
+import json
+import sys
+
+import pandas as pd
+import pytest
+from safetensors.numpy import load_file
+
+import insilico as package
+from insilico.cli.app import main
+from insilico.models.sensorium2022 import Sensorium2022Options
+from insilico.training.recipe import TrainingOptions
+
+
+@pytest.fixture(scope="module")
+def options(recordings, small_recipe, tmp_path_factory):
+    cache = tmp_path_factory.mktemp("cache")
+    return ["train", small_recipe, "--data", recordings, "--cache", cache, "--device", "cpu"]
+
+
+@pytest.fixture(scope="module")
+def run(insilico, options, tmp_path_factory):
+    """A finished run on the first mouse, and what the command printed."""
+    out = tmp_path_factory.mktemp("runs") / "run"
+    done = insilico(*options, "--out", out, "--mouse", "mouse-1", "--set", "epochs=2")
+    assert done.returncode == 0, done.stderr
+    return out, done.stdout
+
+
+def test_a_run_leaves_a_twin_its_recipe_its_log_and_its_figure(run, recordings):
+    out, text = run
+    assert {path.name for path in out.iterdir()} == {
+        "run.json", "recipe.toml", "state.pt", "log.csv", "log.jsonl", "checkpoint", "figures",
+    }  # fmt: skip
+    log = pd.read_csv(out / "log.csv")
+    assert list(log["epoch"]) == [1, 2]
+    assert (out / "figures/training.png").stat().st_size > 10_000
+    twin = package.load(out, device="cpu")
+    assert (twin.kind, twin.mice) == ("image", ("mouse-1",))
+    best = log["validation_correlation"].max()
+    assert f"validation correlation {best:.3f} after epoch" in text
+    assert f"insilico evaluate {out}/checkpoint --data {recordings}" in text
+    record = json.loads((out / "run.json").read_text())
+    assert record["recipe"]["training"]["epochs"] == 2
+    assert "--mouse mouse-1" in record["command"]
+
+
+def test_evaluate_takes_the_run_folder(insilico, run, recordings, options, tmp_path):
+    out, _ = run
+    cache = options[options.index("--cache") + 1]
+    where = ["--mouse", "mouse-1", "--cache", cache, "--out", tmp_path / "evaluation"]
+    done = insilico("evaluate", out, "--data", recordings, *where)
+    assert done.returncode == 0, done.stderr
+    assert "single trial" in done.stdout
+
+
+def test_another_mouse_trains_on_the_frozen_core(insilico, run, options, tmp_path):
+    core, out = run[0], tmp_path / "day-1"
+    other = ["--mouse", "mouse-2", "--core", core, "--freeze", "core", "--set", "epochs=1"]
+    done = insilico(*options, "--out", out, *other)
+    assert done.returncode == 0, done.stderr
+    trained, new = (load_file(folder / "checkpoint/model.safetensors") for folder in (core, out))
+    same = [name for name in trained if name.startswith("core.")]
+    assert same
+    assert all((trained[name] == new[name]).all() for name in same)
+    assert package.load(out, device="cpu").mice == ("mouse-2",)
+
+
+@pytest.fixture
+def refused_here(monkeypatch, capsys):
+    """Run a command that must fail in this process, and return its one sentence."""
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["insilico", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stop:
+            main()
+        assert stop.value.code == 2
+        sentence = capsys.readouterr().err.strip().splitlines()[-1]
+        assert sentence.startswith("insilico: ")
+        return sentence
+
+    return call
+
+
+def test_explain_tells_every_key_with_its_value_and_meaning(insilico, small_recipe):
+    done = insilico("train", small_recipe, "--explain", "--set", "learning_rate=0.25")
+    assert done.returncode == 0, done.stderr
+    for kind in (TrainingOptions, Sensorium2022Options):
+        for field in dataclasses.fields(kind):
+            assert f".{field.name} " in done.stdout
+    (line,) = (x for x in done.stdout.splitlines() if x.startswith("training.learning_rate "))
+    assert line.split()[1] == "0.25"
+    assert "Of readouts, shifters, and the core" in line
+
+
+@pytest.mark.parametrize(
+    ("extra", "expected"),
+    [
+        (["--set", "learning_rat=1"], "the recipe has no key 'learning_rat'; did you mean 'learn"),
+        (["--set", "learning_rate=fast"], "learning_rate is 'fast'"),
+        (["--set", "loss=possion"], "did you mean 'poisson'"),
+        (["--set", "hidden_channels=0"], "a core needs at least one layer, one channel"),
+        (["--set", "learning_rate"], "key=value"),
+        (["--freeze", "core"], "--freeze core needs a trained core; name it with --core"),
+        (["--mouse", "mouse-9"], "mouse-9"),
+        (["--set", "learning_rate=nan"], "learning_rate is nan; give a finite number"),
+        (["--core", "simulated-v1-image"], "has never seen a recording and has no weights"),
+        (["--core", "nowhere"], "no model and no folder 'nowhere'"),
+        (["--set", "behavior_names=['heart_rate']"], "heart_rate"),
+    ],
+)
+def test_mistakes_are_one_sentence_and_leave_no_folder(refused, options, tmp_path, extra, expected):
+    assert expected in refused(*options, "--out", tmp_path / "run", *extra)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_recipe_needs_recordings_and_a_folder(refused_here, small_recipe, tmp_path):
+    assert "--data is missing" in refused_here("train", small_recipe, "--out", tmp_path / "run")
+    assert "--out is missing" in refused_here("train", small_recipe, "--data", tmp_path)
+    assert "no 'nothing' among the models" in refused_here("train", "nothing")
+
+
+def test_a_core_of_another_shape_is_refused(refused_here, run, options, tmp_path):
+    changed = ["--core", run[0], "--set", "hidden_channels=6"]
+    sentence = refused_here(*options, "--out", tmp_path / "run", *changed)
+    assert "the core of small has hidden_channels 8, and the recipe 6" in sentence
+
+
+def test_a_run_is_not_continued_with_another_recipe_or_without_resume(refused_here, run, options):
+    same = [*options, "--out", run[0], "--mouse", "mouse-1"]
+    assert "add --resume" in refused_here(*same, "--set", "epochs=2")
+    changed = refused_here(*same, "--resume", "--set", "epochs=2", "--set", "seed=1")
+    assert "its recipe.training.seed is 0, now 1" in changed
