@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,13 +12,18 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from insilico.errors import NotFittedError
-from insilico.figures.panels import point_size
+from insilico.figures.direction import plot_tuning_curve
+from insilico.figures.maps import plot_map
+from insilico.figures.panels import gallery_rows, point_size, spread_over_ranks
 from insilico.figures.style import LIGHT_GRAY, PAGE_WIDTH_IN, cycle_color, style
+from insilico.results import Result
 
 FloatArray = np.ndarray[Any, np.dtype[np.float64]]
 
 #: Panels in a row.
 COLUMNS = 5
+#: Neurons beside their twin, unless they are named.
+BESIDE_COUNT = 4
 #: Marker of each kind of twin, in order of appearance.
 MARKERS = ("o", "^", "s", "D")
 #: Angles by a part of their name: the period in degrees, and the index that says how well a neuron
@@ -99,6 +105,55 @@ def plot_quantity(rows: pd.DataFrame, quantity: str, axes: Axes, *, selective: f
     _identity_line(axes, planted[known], recovered[known])
     axes.set_title(f"{_title(quantity)}\nN = {int(known.sum()):,}")
     return axes
+
+
+@style()
+def plot_beside(
+    on_neurons: Mapping[str, Result],
+    on_twin: Mapping[str, Result],
+    neurons: Sequence[int] | None = None,
+) -> Figure:
+    """Draw receptive fields and tuning of neurons above those of a twin trained on them.
+
+    Parameters
+    ----------
+    on_neurons, on_twin : mapping of str to Result
+        "retinotopy" and "direction", measured on the neurons themselves and on the twin.
+    neurons : sequence of int, optional
+        Which; some of every rank of the neurons' own selectivity, for direction where there are
+        movies, when left out.
+
+    Returns
+    -------
+    Figure
+        A column a neuron.
+
+    Raises
+    ------
+    NotFittedError
+        If a result does not hold a neuron, or there is none to draw.
+    """
+    table = on_neurons["direction"].neurons
+    index = "dsi" if "dsi" in table else "osi"
+    default = spread_over_ranks(table[index].to_numpy(float), BESIDE_COUNT)
+    rows = gallery_rows(on_neurons["direction"], neurons, default)
+    chosen = [int(neuron) for neuron in table["neuron"].iloc[rows]]
+    figure = Figure(figsize=(PAGE_WIDTH_IN, 1.05 * PAGE_WIDTH_IN))
+    panels = figure.subplots(4, len(chosen), squeeze=False, height_ratios=[0.8, 0.8, 1, 1])
+    labels = ("neuron", "twin")
+    for column, neuron in enumerate(chosen):
+        for row, results in enumerate((on_neurons, on_twin)):
+            plot_map(results["retinotopy"], neuron, panels[row, column])
+            curve = plot_tuning_curve(results["direction"], neuron, panels[row + 2, column])
+            # The neuron's name stands above its column already.
+            curve.set_title(curve.get_title().partition(" · ")[2].replace(" · at", "\nat"))
+    for axes in panels[:, 1:].flat:
+        axes.set_ylabel("")
+    for axes in panels[[0, 2]].flat:
+        axes.set_xlabel("")
+    for axes, name in zip(panels[:, 0], labels * 2, strict=True):
+        axes.set_ylabel(f"{name}\n{axes.get_ylabel()}")
+    return figure
 
 
 def period_of(quantity: str) -> float | None:

@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 from insilico.errors import NotFittedError
-from insilico.figures.validation import period_of, plot_validation, wrap_to
+from insilico.figures.validation import period_of, plot_beside, plot_validation, wrap_to
+from insilico.results import Result
 
 
 def rows_of(quantity, planted, recovered, *, kind="image", cell_class="simple"):
@@ -89,3 +90,20 @@ def test_angles_of_neurons_that_hardly_prefer_any_are_gray():
 def test_nothing_to_draw_is_refused():
     with pytest.raises(NotFittedError, match="validate first"):
         plot_validation(rows_of("osi", [], []))
+
+
+@pytest.mark.parametrize("kind", ["image", "movie"])
+def test_neurons_stand_above_their_twin(result_folders, kind):
+    results = {
+        name: Result.load(result_folders[name, kind]) for name in ("retinotopy", "direction")
+    }
+    figure = plot_beside(results, results)
+    panels = np.array(figure.axes).reshape(4, -1)
+    assert panels.shape == (4, 4)
+    labels = [axes.get_ylabel().split("\n")[0] for axes in panels[:, 0]]
+    assert labels == ["neuron", "twin"] * 2
+    for upper, lower in ((0, 1), (2, 3)):
+        assert [a.get_title() for a in panels[upper]] == [a.get_title() for a in panels[lower]]
+    assert len(plot_beside(results, results, neurons=[3]).axes) == 4
+    with pytest.raises(NotFittedError, match="99"):
+        plot_beside(results, results, neurons=[99])

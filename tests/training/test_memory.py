@@ -26,8 +26,8 @@ def test_errors_of_memory_become_advice_on_where_it_ran_out(error):
     assert isinstance(advice, TrainingError)
     device = "this machine" if error in HERE else "the accelerator"
     assert str(advice) == (
-        f"{device} ran out of memory with 16 trials of 80 frames at once; set micro_batch_size to 8 "
-        "and give a new run folder"
+        f"{device} ran out of memory with 16 trials of 80 frames at once; "
+        "set micro_batch_size to 8 and give a new run folder"
     )
 
 

@@ -46,6 +46,8 @@ def test_angles_are_compared_around_the_circle():
         "osi": (0.8, 0.8),
         "preferred_direction_deg": (359.5, 0.5),
         "preferred_orientation_deg": (179.5, 0.5),
+        "fitted_direction_deg": (359.5, 2.5),
+        "fitted_orientation_deg": (179.5, 2.5),
     }
     neurons = pd.DataFrame(
         [
@@ -63,6 +65,8 @@ def test_angles_are_compared_around_the_circle():
     summary = summarize(neurons).set_index("check")
     assert summary.loc["direction error (deg)", "value"] == pytest.approx(1)
     assert summary.loc["orientation error (deg)", "value"] == pytest.approx(1)
+    assert summary.loc["fitted direction error (deg)", "value"] == pytest.approx(3)
+    assert summary.loc["fitted orientation error (deg)", "value"] == pytest.approx(3)
 
 
 def test_truth_does_not_depend_on_which_neurons_are_measured():
