@@ -44,7 +44,7 @@ def test_truth_is_there_for_every_mouse_and_no_other(name):
     twin = insilico.load(name, device="cpu")
     for mouse in twin.mice:
         truth = truth_of(twin, name, mouse)
-        assert list(truth.ground_truth["neuron"]) == list(range(twin.neuron_count(mouse)))
+        assert list(truth.ground_truth["neuron"]) == list(range(len(twin.mouse(mouse).neurons)))
     with pytest.raises(CatalogError, match=r"truth about no mouse 'mouse-9'.*mouse-1"):
         truth_of(twin, name, "mouse-9")
     with pytest.raises(CatalogError, match="with truth are: none"):
@@ -64,9 +64,10 @@ def test_experiments_on_a_twin_find_what_was_planted_in_its_neurons(name):
     checks = validation.summary.set_index("check")
     assert checks.loc["center error (px)", "count"] >= 100
     assert checks.loc["orientation error (deg)", "count"] >= 100
+    if twin.kind == "movie":
+        assert checks.loc["direction error (deg)", "count"] >= 30
     # What is held to no limit is not nothing either.
     assert checks.loc["OSI", "value"] > 0.4
-    assert checks.loc["status ok (%)", "value"] > 90
 
 
 def test_unreliable_neurons_are_told_and_not_judged():
