@@ -38,7 +38,7 @@ def main() -> None:
     logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
     logging.getLogger("insilico").setLevel(logging.INFO)
     try:
-        app(exit_on_error=False, print_error=False)
+        app(sys.argv[1:], exit_on_error=False, print_error=False)
     except InsilicoError as error:
         _stop(str(error))
     except cyclopts.CycloptsError as error:

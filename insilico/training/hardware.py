@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Iterable
 from typing import cast
@@ -35,6 +36,7 @@ def start_fabric(device: str | torch.device = "auto", *, precision: str = "float
         If there is no such device.
     """
     chosen = choose_device(device)
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     is_joined = TorchElasticEnvironment.detect()
     process_count = TorchElasticEnvironment().world_size() if is_joined else 1
     with warnings.catch_warnings():

@@ -27,6 +27,7 @@ from torch import Tensor
 
 from insilico.errors import RunFolderError, TrainingError
 from insilico.models.checkpoint import Checkpoint, save_checkpoint
+from insilico.models.network import Network
 from insilico.progress import progress_bar
 from insilico.training.checks import check_recordings
 from insilico.training.clipping import GradientClipper
@@ -224,7 +225,7 @@ class Training:
         self.network.checkpoints_activations = options.checkpoint_activations
         if is_core_frozen:
             core_of(self.network).requires_grad_(False)
-        self.forward = torch.compile(self.network) if options.compile else self.network
+        self.forward = _compile(self.network) if options.compile else self.network
         self.train_trials = {
             name: choose_trials(data.cached, options.trial_limit, seed=options.seed)
             for name, data in self.mice.items()
@@ -508,6 +509,12 @@ class Training:
         return {
             name: value.detach().cpu().clone() for name, value in self.network.state_dict().items()
         }
+
+
+def _compile(network: Network) -> Callable[..., Any]:
+    # With the random numbers of the plain network, so that both learn the same.
+    compiled: Callable[..., Any] = torch.compile(network, options={"fallback_random": True})
+    return compiled
 
 
 def _score(predictions: Iterator[Any]) -> tuple[float, float]:

@@ -49,6 +49,12 @@ class StepStatistics:
             To be called after each unit with its weight; the weights of a step, over all processes,
             add up to 1.
         """
+        counts = [
+            layer.num_batches_tracked
+            for layer in self._layers
+            if layer.num_batches_tracked is not None
+        ]
+        steps = [count + 1 for count in counts]
         buffers = [*self._buffers()]
         starts = [buffer.clone() for buffer in buffers]
         sums = [torch.zeros_like(buffer) for buffer in buffers]
@@ -61,6 +67,8 @@ class StepStatistics:
         yield after_unit
         for buffer, total in zip(buffers, sums, strict=True):
             buffer.copy_(reduce(total))
+        for count, step in zip(counts, steps, strict=True):
+            count.copy_(step)
 
     def _buffers(self) -> Iterator[Tensor]:
         for layer in self._layers:

@@ -250,6 +250,7 @@ def test_other_ways_to_compute_give_nearly_the_same_curve(
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # the compiler's own
 @pytest.mark.skipif(not shutil.which("c++"), reason="torch.compile needs a C++ compiler")
 def test_a_compiled_network_gives_the_same_curve(two_mice, recipe, tmp_path, fabric):
     plain = train(recipe(epochs=2), two_mice, tmp_path / "plain", fabric=fabric)

@@ -49,6 +49,7 @@ def test_processes_that_share_a_step_agree_with_one():
     run_step(first, units[0::2], reduce=lambda v: v + next(others), weight=1 / 3)
     torch.testing.assert_close(first.running_mean, one.running_mean)
     torch.testing.assert_close(first.running_var, one.running_var)
+    assert first.num_batches_tracked == one.num_batches_tracked == 1
 
 
 def test_layers_that_do_not_learn_are_left_alone():

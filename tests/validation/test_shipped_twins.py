@@ -45,10 +45,11 @@ def test_truth_is_there_for_every_mouse_and_no_other(name):
     for mouse in twin.mice:
         truth = truth_of(twin, name, mouse)
         assert list(truth.ground_truth["neuron"]) == list(range(len(twin.mouse(mouse).neurons)))
+    shown = {"kind": twin.kind, "screen": twin.screen(twin.mice[0])}
     with pytest.raises(CatalogError, match=r"truth about no mouse 'mouse-9'.*mouse-1"):
-        truth_of(twin, name, "mouse-9")
+        shipped_truth(name, "mouse-9", **shown)
     with pytest.raises(CatalogError, match="with truth are: none"):
-        truth_of(twin, "sensorium2022-cnn", "mouse-1")
+        shipped_truth("sensorium2022-cnn", "mouse-1", **shown)
 
 
 @pytest.mark.slow
