@@ -22,6 +22,7 @@ from insilico.training.recipe import read_training_recipe
 
 #: Every training takes the same number of steps; the best of its epochs is kept.
 EPOCHS, EPOCH_STEPS = 8, 100
+SLOW_RATE = 0.002
 #: Trials: the whole session, and what remains of it after halving it so often.
 HALVINGS = 4
 
@@ -41,11 +42,13 @@ def measure(recipe, recordings, out):
     rows = []
     for trials in sorted({max(every // 2**halving, 1) for halving in range(HALVINGS + 1)}):
         settings = {"trial_limit": trials, "epochs": EPOCHS, "epoch_steps": EPOCH_STEPS}
-        chosen = read_training_recipe(recipe, overrides=settings)
         for condition, options in {
             "readout alone, on the core of other mice": {"core": core, "is_core_frozen": True},
             "all from scratch": {},
         }.items():
+            # What several mice train together moves the core of one too fast: it dies.
+            slow = {} if options else {"core_learning_rate": SLOW_RATE, "warmup_steps": EPOCH_STEPS}
+            chosen = read_training_recipe(recipe, overrides=settings | slow)
             folder = out / f"{'core' if options else 'direct'}-{trials}"
             run = train(chosen, alone, folder, resume=True, progress=True, **options)
             summary = evaluate(load_checkpoint(run.checkpoint), alone, tiers=["validation"]).tables[

@@ -66,7 +66,7 @@ def _mouse_table(checks: Sequence[RecordingCheck]) -> str:
 
 
 def _tier_table(checks: Sequence[RecordingCheck]) -> str:
-    header = ["mouse", "tier", "trials", "frames", "stimuli", "repeats", "reliability", "neurons"]
+    header = ["mouse", "tier", "trials", "frames", "stimuli", "repeats", "oracle", "neurons"]
     return format_table(
         header,
         [

@@ -64,6 +64,7 @@ def run(
     overrides = _overrides_by_experiment(questions, set_ or [])
     twin = insilico.load(model, device=device)
     _tell_assumptions(twin, mouse)
+    _tell_quality(twin)
     given: dict[str, Any] = {}
     for question in questions:
         result = insilico.run(
@@ -137,3 +138,14 @@ def _tell_assumptions(twin: Any, mouse: str | None) -> None:
     for what, source in statistics.sources.items():
         if source.startswith("assumed"):
             print(f"{what}: {source}", file=sys.stderr)
+
+
+def _tell_quality(twin: Any) -> None:
+    """Say how well a twin predicts: no error bar of an experiment on it includes that."""
+    correlation = twin.provenance.get("validation_correlation")
+    if correlation is not None:
+        print(
+            f"{twin.name}: validation correlation {correlation:.3f}; errors below are of the "
+            "measurement on the twin, and not of the twin",
+            file=sys.stderr,
+        )

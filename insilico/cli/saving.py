@@ -44,9 +44,13 @@ def summary(result: Result) -> str:
     status = ", ".join(f"{name} {count:,}" for name, count in counts.items())
     good = neurons[neurons["status"] == "ok"]
     rows = [
-        (name, *(float(good[name].quantile(q)) for q in (0.25, 0.5, 0.75)))
+        (
+            name,
+            int(good[name].notna().sum()),
+            *(float(good[name].quantile(q)) for q in (0.25, 0.5, 0.75)),
+        )
         for name in find_experiment(result.experiment).summary_columns
         if good[name].notna().any()
     ]
-    table = format_table(["of status ok", "quarter", "median", "three quarters"], rows)
+    table = format_table(["of status ok", "N", "quarter", "median", "three quarters"], rows)
     return f"{result.experiment}: {len(neurons):,} neurons ({status})\n{table}"

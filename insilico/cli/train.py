@@ -136,7 +136,8 @@ def _train(
         f"{result.best_epoch} of {len(result.log)}, {result.log['minutes'].iloc[-1]:.1f} minutes"
     )
     print(f"twin: {result.checkpoint}\nlog and figure: {out}/log.csv, {out}/figures/training.png")
-    print(f"Next: insilico evaluate {result.checkpoint} --data {data} --out {out}")
+    chosen = "".join(f" --mouse {name}" for name in mice or ())
+    print(f"Next: insilico evaluate {out} --data {data} --out {out}{chosen}")
 
 
 def _load_core(model: str | None, cache: Path | None) -> Checkpoint | None:

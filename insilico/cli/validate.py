@@ -65,7 +65,7 @@ def format_summary(summary) -> str:  # type: ignore[no-untyped-def]
         "is_met",
     ]
     rows = [
-        (*row[:-1], "met" if row[-1] else "MISSED")
+        (*row[:-1], "MISSED" if not row[-1] else "met" if row[-2] else "")
         for row in summary[columns].itertuples(index=False, name=None)
     ]
     return format_table(header, rows)

@@ -32,11 +32,13 @@ from insilico.stimuli.stimuli import Kind, Stimuli
 
 FloatArray = np.ndarray[Any, np.dtype[np.float64]]
 
+#: A curve that varies by less than this share of its mean has no preference worth a name (ours).
+FLAT_SHARE = 0.01
 #: What each value of ``status`` means.
 STATUS = {
     "ok": "indices defined and the tuning curve fitted",
     "silent": "the summed response is not positive, or a response is negative: no index is defined",
-    "flat": "the tuning curve does not vary; that of a neuron that never answers is one",
+    "flat": "the tuning curve varies by less than 1 % of its mean, or not at all",
     "not_finite": "a response is NaN or infinite",
     "no_convergence": "the fit did not converge; the indices stand",
     "at_bound": "the peak is narrower than the angles can resolve; the indices stand",
@@ -256,6 +258,10 @@ class Direction(Experiment[DirectionProtocol]):
         is_poor = measured["fit_r2"] < setting.protocol.minimum_fit_r2
         measured["status"] = np.where(
             (measured["status"] == "ok") & is_poor, "poor_fit", measured["status"]
+        )
+        is_flat = np.ptp(curve, axis=1) < FLAT_SHARE * np.abs(curve.mean(axis=1))
+        measured["status"] = np.where(
+            np.isin(measured["status"], ["ok", "poor_fit"]) & is_flat, "flat", measured["status"]
         )
         if setting.has_trial_noise:
             measured |= _permutation_tests(responses, conditions, axis, setting.protocol)

@@ -337,7 +337,7 @@ def _title(fit: pd.Series) -> str:
         f"{index.upper()} {fit[index]:.2f}" for index in ("osi", "dsi") if np.isfinite(fit[index])
     ]
     if fit["status"] != "ok":
-        parts.append(str(fit["status"]).replace("_", " "))
+        return " · ".join(parts) + "\n" + str(fit["status"]).replace("_", " ")
     return " · ".join(parts)
 
 

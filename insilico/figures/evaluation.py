@@ -98,7 +98,7 @@ def plot_by_tier(
         handles = [
             axes.fill_between([], [], color=cycle_color(i), alpha=0.45) for i in range(len(mice))
         ]
-        labels = [f"mouse {mouse}" for mouse in mice]
+        labels = list(mice)
         axes.legend(handles, labels, loc="center left", bbox_to_anchor=(1.0, 0.5))
     return axes
 
@@ -151,7 +151,7 @@ def plot_oracle(result: Result, axes: Axes | None = None, *, group: Group | None
             rasterized=len(table) >= RASTER_COUNT,
         )
         slope = float(_summary(result, mouse, group, "fraction_oracle")["mean"])
-        name = f"mouse {mouse}: " if len(mice) > 1 else ""
+        name = f"{mouse}: " if len(mice) > 1 else ""
         # The line stays within the panel, whatever its slope.
         end = high / max(1.0, slope)
         axes.plot([0, end], [0, slope * end], color=color, label=f"{name}slope {slope:.2f}")
@@ -190,7 +190,7 @@ def plot_explained(result: Result, axes: Axes | None = None, *, group: Group | N
     group = group or first_repeated(result)
     table = rows_of(result, group)
     counted, mice = table[table["is_explainable"]], mice_of(result)
-    by_mouse = {f"mouse {m}": counted.loc[counted["mouse"] == m, "feve"] for m in mice}
+    by_mouse = {m: counted.loc[counted["mouse"] == m, "feve"] for m in mice}
     minimum = float(result.protocol["minimum_fev"])
     plot_histogram(
         axes,

@@ -19,6 +19,7 @@ from insilico.figures.style import LIGHT_GRAY, PAGE_WIDTH_IN, cycle_color, style
 from insilico.results import Result
 
 FloatArray = np.ndarray[Any, np.dtype[np.float64]]
+IntArray = np.ndarray[Any, np.dtype[np.int64]]
 
 #: Panels in a row.
 COLUMNS = 5
@@ -120,8 +121,7 @@ def plot_beside(
     on_neurons, on_twin : mapping of str to Result
         "retinotopy" and "direction", measured on the neurons themselves and on the twin.
     neurons : sequence of int, optional
-        Which; some of every rank of the neurons' own selectivity, for direction where there are
-        movies, when left out.
+        Which; some of each kind of map when left out.
 
     Returns
     -------
@@ -134,9 +134,7 @@ def plot_beside(
         If a result does not hold a neuron, or there is none to draw.
     """
     table = on_neurons["direction"].neurons
-    index = "dsi" if "dsi" in table else "osi"
-    default = spread_over_ranks(table[index].to_numpy(float), BESIDE_COUNT)
-    rows = gallery_rows(on_neurons["direction"], neurons, default)
+    rows = gallery_rows(on_neurons["direction"], neurons, _some_of_each_map(on_neurons))
     chosen = [int(neuron) for neuron in table["neuron"].iloc[rows]]
     figure = Figure(figsize=(PAGE_WIDTH_IN, 1.05 * PAGE_WIDTH_IN))
     panels = figure.subplots(4, len(chosen), squeeze=False, height_ratios=[0.8, 0.8, 1, 1])
@@ -146,7 +144,12 @@ def plot_beside(
             plot_map(results["retinotopy"], neuron, panels[row, column])
             curve = plot_tuning_curve(results["direction"], neuron, panels[row + 2, column])
             # The neuron's name stands above its column already.
-            curve.set_title(curve.get_title().partition(" · ")[2].replace(" · at", "\nat"))
+            curve.set_title(curve.get_title().partition(" · ")[2])
+        # The same part of the screen.
+        upper, lower = panels[0, column], panels[1, column]
+        lower.set(xlim=upper.get_xlim(), ylim=upper.get_ylim())
+    for axes in panels.flat:
+        axes.set_xlabel(axes.get_xlabel().replace(", normal to the bars", ""))
     for axes in panels[:, 1:].flat:
         axes.set_ylabel("")
     for axes in panels[[0, 2]].flat:
@@ -154,6 +157,18 @@ def plot_beside(
     for axes, name in zip(panels[:, 0], labels * 2, strict=True):
         axes.set_ylabel(f"{name}\n{axes.get_ylabel()}")
     return figure
+
+
+def _some_of_each_map(results: Mapping[str, Result]) -> IntArray:
+    """Return rows of as many neurons of each kind of map, from sharply to broadly selective."""
+    table = results["direction"].neurons
+    selectivity = table["dsi" if "dsi" in table else "osi"].to_numpy(float)
+    maps = results["retinotopy"].neurons["map_used"].to_numpy()
+    kinds = [np.flatnonzero(maps == kind) for kind in sorted(set(maps) - {"none"})]
+    chosen = [
+        rows[spread_over_ranks(selectivity[rows], BESIDE_COUNT // len(kinds))] for rows in kinds
+    ]
+    return np.concatenate(chosen) if chosen else np.arange(min(BESIDE_COUNT, len(table)))
 
 
 def period_of(quantity: str) -> float | None:

@@ -32,6 +32,8 @@ IntArray = np.ndarray[Any, np.dtype[np.int64]]
 
 #: Tiers that are evaluated unless some are named: those that training does not learn from.
 HELD_OUT = tuple(tier for tier in TIERS if tier not in ("train", "none"))
+#: Repeated images that a correlation of averages needs.
+LEAST_REPEATED_IMAGES = 3
 #: Numbers that the metrics take at a time, which bounds the memory of their double precision.
 BLOCK_NUMBERS = 2_000_000
 
@@ -102,7 +104,8 @@ def evaluate(
         ``is_explainable`` (whether it counts in the mean FEVE), ``trial_count``,
         ``stimulus_count``, ``repeat_count`` (median over repeated stimuli; 1 without any) and
         ``status``. Every metric is free of units but ``poisson_loss``, which is in recorded units.
-        Status is "ok", "too_few_repeats" (only what needs no repeats is known),
+        Status is "ok", "too_few_repeats" (only what needs no repeats is known), "too_few_stimuli"
+        (less than three repeated images have no correlation of averages),
         "constant_response", "constant_prediction" or "not_finite".
 
         ``tables["summary"]``, one row a mouse, tier, stimulus type and metric: ``mean`` over the
@@ -206,7 +209,8 @@ def check_match(checkpoint: Checkpoint, name: str, recording: Recording) -> None
     if name not in checkpoint.mice:
         raise MouseError(
             f"the recording {recording.source} is of mouse {name}, and {checkpoint.name} has "
-            f"{', '.join(checkpoint.mice)}; leave it out with --mouse, or fine-tune the model on it"
+            f"{', '.join(checkpoint.mice)}; name the mice to evaluate with --mouse, or fine-tune the "
+            "model on it"
         )
     if recording.kind != network.kind:
         raise RecordingError(
@@ -388,7 +392,13 @@ def measure_block(group: Group, neurons: slice, response_std: FloatArray) -> pd.
     }
     # NaN is not at least anything.
     is_explainable = fev >= performance.MINIMUM_FEV
-    status = _status(predicted, recorded, has_repeats=bool(reliability.repeat_groups(index)))
+    groups = reliability.repeat_groups(index)
+    status = _status(predicted, recorded, has_repeats=bool(groups))
+    if len(recorded[0]) == 1 and 0 < len(groups) < LEAST_REPEATED_IMAGES:
+        # Over two images every correlation is 1 or -1.
+        for name in ("correlation_to_average", "normalized_correlation"):
+            table[name] = np.full(len(status), np.nan)
+        status = np.where(status == "ok", "too_few_stimuli", status)
     return pd.DataFrame({**table, "is_explainable": is_explainable, "status": status})
 
 

@@ -59,6 +59,10 @@ logger = logging.getLogger(__name__)
 REFRESHING_UNITS = 20
 
 
+#: A validation correlation below this is told: networks that learned nothing stay below it.
+HARDLY_PREDICTS = 0.05
+
+
 @dataclasses.dataclass(frozen=True)
 class TrainingResult:
     """What a training run ends with.
@@ -185,6 +189,12 @@ def _train(
         raise TrainingError(
             f"after {run.epoch} epochs no mouse has a validation correlation: predictions or "
             "responses are constant; lower learning_rate, or check the recordings"
+        )
+    if log and run.schedule.best_score < HARDLY_PREDICTS:
+        logger.warning(
+            "the validation correlation is %.3f: predictions hardly follow the responses; lower "
+            "learning_rate and core_learning_rate, or raise warmup_steps",
+            run.schedule.best_score,
         )
     run.restore_best()
     if log:

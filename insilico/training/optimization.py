@@ -346,6 +346,6 @@ def _check_schedule(
         )
     if name == "cosine" and (total_steps is None or total_steps <= warmup_steps):
         raise RecipeError(
-            f"schedule 'cosine' got {total_steps} steps in all and {warmup_steps} of warm-up; "
-            "train longer or warm up for less"
+            f"training takes {total_steps} steps in all, and warmup_steps is {warmup_steps}; lower "
+            "warmup_steps, or raise epochs"
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 import pickle
 import zipfile
 from collections.abc import Mapping
@@ -15,6 +16,8 @@ import torch
 
 from insilico.errors import RunFolderError
 from insilico.files import atomic_file, remove_drafts
+
+logger = logging.getLogger(__name__)
 
 FORMAT = 1
 RECORD_FILE = "run.json"
@@ -90,6 +93,8 @@ class TrainingFolder:
             self._compare(stored, identity)
         else:
             self._refuse_other_content()
+            if is_resumed:
+                logger.info("there is no run in %s to resume; starting anew", self.path)
             content = {"training_run": FORMAT, "command": command, **identity}
             with atomic_file(record) as draft:
                 draft.write_text(json.dumps(content, indent=2), encoding="utf-8")

@@ -70,7 +70,11 @@ def load(
         loaded.network,
         mice=loaded.mice,
         name=loaded.name,
-        provenance={"architecture": loaded.architecture, "weights_sha256": loaded.weights_sha256},
+        provenance={
+            "architecture": loaded.architecture,
+            "weights_sha256": loaded.weights_sha256,
+            "validation_correlation": loaded.origin.get("validation_correlation"),
+        },
         device=device,
         precision=precision,
     )

@@ -41,7 +41,7 @@ def test_a_run_leaves_a_twin_its_recipe_its_log_and_its_figure(run, recordings):
     assert (twin.kind, twin.mice) == ("image", ("mouse-1",))
     best = log["validation_correlation"].max()
     assert f"validation correlation {best:.3f} after epoch" in text
-    assert f"insilico evaluate {out}/checkpoint --data {recordings}" in text
+    assert f"insilico evaluate {out} --data {recordings} --out {out} --mouse mouse-1" in text
     record = json.loads((out / "run.json").read_text())
     assert record["recipe"]["training"]["epochs"] == 2
     assert "--mouse mouse-1" in record["command"]
