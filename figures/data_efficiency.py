@@ -20,11 +20,13 @@ from insilico.training.evaluation import evaluate
 from insilico.training.loop import train
 from insilico.training.recipe import read_training_recipe
 
-#: Every training takes the same number of steps; the best of its epochs is kept.
-EPOCHS, EPOCH_STEPS = 8, 100
-SLOW_RATE = 0.002
-#: Trials: the whole session, and what remains of it after halving it so often.
-HALVINGS = 4
+#: The best of so many epochs is kept. A condition takes the same number of steps on few trials as on
+#: many; a core needs more of them than a readout.
+EPOCHS, READOUT_STEPS, CORE_STEPS = 8, 100, 300
+#: What several mice train together moves the core of one too fast: it dies.
+SLOW = {"core_learning_rate": 0.002, "warmup_steps": 100}
+#: Trials: the whole session, and what remains of it after quartering it so often.
+QUARTERINGS = 2
 
 
 def measure(recipe, recordings, out):
@@ -40,15 +42,16 @@ def measure(recipe, recordings, out):
     core, alone = load_checkpoint(trained.checkpoint), {new: recordings[new]}
     every = len(recordings[new].trials_of("train"))
     rows = []
-    for trials in sorted({max(every // 2**halving, 1) for halving in range(HALVINGS + 1)}):
-        settings = {"trial_limit": trials, "epochs": EPOCHS, "epoch_steps": EPOCH_STEPS}
+    for trials in sorted({max(every // 4**power, 1) for power in range(QUARTERINGS + 1)}):
+        settings = {"trial_limit": trials, "epochs": EPOCHS}
         for condition, options in {
             "readout alone, on the core of other mice": {"core": core, "is_core_frozen": True},
             "all from scratch": {},
         }.items():
-            # What several mice train together moves the core of one too fast: it dies.
-            slow = {} if options else {"core_learning_rate": SLOW_RATE, "warmup_steps": EPOCH_STEPS}
-            chosen = read_training_recipe(recipe, overrides=settings | slow)
+            steps = (
+                {"epoch_steps": READOUT_STEPS} if options else {"epoch_steps": CORE_STEPS, **SLOW}
+            )
+            chosen = read_training_recipe(recipe, overrides=settings | steps)
             folder = out / f"{'core' if options else 'direct'}-{trials}"
             run = train(chosen, alone, folder, resume=True, progress=True, **options)
             summary = evaluate(load_checkpoint(run.checkpoint), alone, tiers=["validation"]).tables[

@@ -209,8 +209,8 @@ def check_match(checkpoint: Checkpoint, name: str, recording: Recording) -> None
     if name not in checkpoint.mice:
         raise MouseError(
             f"the recording {recording.source} is of mouse {name}, and {checkpoint.name} has "
-            f"{', '.join(checkpoint.mice)}; name the mice to evaluate with --mouse, or fine-tune the "
-            "model on it"
+            f"{', '.join(checkpoint.mice)}; name the mice to evaluate with --mouse, or fine-tune "
+            "the model on it"
         )
     if recording.kind != network.kind:
         raise RecordingError(

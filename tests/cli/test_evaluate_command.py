@@ -7,7 +7,6 @@ import shutil
 import numpy as np
 import pytest
 
-from insilico.cli.evaluate import _load
 from insilico.errors import CatalogError, CheckpointError
 from insilico.models import registry
 from insilico.models.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
@@ -15,6 +14,7 @@ from insilico.recordings import cache_recording, open_recordings
 from insilico.results import Result
 from insilico.simulation import SimulationOptions, write_recordings
 from insilico.training.data import MouseData
+from insilico.twin.loading import find_checkpoint
 
 OPTIONS = SimulationOptions(
     kind="image",
@@ -145,11 +145,11 @@ def test_mouse_that_the_model_does_not_have_is_refused_before_it_is_decoded(
 )
 def test_model_that_is_none_is_refused(model, error, expected):
     with pytest.raises(error, match=expected):
-        _load(model, None)
+        load_checkpoint(find_checkpoint(model))
 
 
 def test_name_of_a_model_and_of_a_folder_is_refused(tmp_path, monkeypatch):
     (tmp_path / "sensorium2022-cnn").mkdir()
     monkeypatch.chdir(tmp_path)
     with pytest.raises(CatalogError, match=r"write \./sensorium2022-cnn for the folder"):
-        _load("sensorium2022-cnn", None)
+        find_checkpoint("sensorium2022-cnn")

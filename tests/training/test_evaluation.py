@@ -411,7 +411,7 @@ def test_failed_evaluation_leaves_no_predictions(movies, tmp_path):
 
 def test_mouse_that_the_model_does_not_have_is_refused_with_those_it_has(movies, tmp_path):
     others = {"Z": make_recording(tmp_path, mouse="Z")}
-    with pytest.raises(MouseError, match="of mouse Z, and pixels has A; leave it out"):
+    with pytest.raises(MouseError, match="of mouse Z, and pixels has A; name the mice"):
         evaluate(make_checkpoint(movies), others)
 
 

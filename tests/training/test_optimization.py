@@ -391,8 +391,8 @@ def test_run_without_any_score_stops_as_there_is_nothing_to_restore():
         ("linear", {}, "'linear' is not known; choose one of constant, plateau, cosine"),
         ("constant", {"patience_epochs": 0}, "patience_epochs is 0; give 1 or more"),
         ("plateau", {"factor": 0.0}, "above 0, up to 1"),
-        ("cosine", {"total_steps": None}, "got None steps in all and 0 of warm-up"),
-        ("cosine", {"warmup_steps": 40}, "got 40 steps in all and 40 of warm-up"),
+        ("cosine", {"total_steps": None}, "takes None steps in all, and warmup_steps is 0"),
+        ("cosine", {"warmup_steps": 40}, "takes 40 steps in all, and warmup_steps is 40"),
     ],
 )
 def test_impossible_schedule_is_refused(name, options, message):
