@@ -20,8 +20,8 @@ from insilico.training.evaluation import evaluate
 from insilico.training.loop import train
 from insilico.training.recipe import read_training_recipe
 
-#: The best of so many epochs is kept. A condition takes the same number of steps on few trials as on
-#: many; a core needs more of them than a readout.
+#: The best of so many epochs is kept. Few trials get as many steps as many, and a core more than a
+#: readout.
 EPOCHS, READOUT_STEPS, CORE_STEPS = 8, 100, 300
 #: What several mice train together moves the core of one too fast: it dies.
 SLOW = {"core_learning_rate": 0.002, "warmup_steps": 100}

@@ -98,7 +98,7 @@ def plot_by_tier(
         handles = [
             axes.fill_between([], [], color=cycle_color(i), alpha=0.45) for i in range(len(mice))
         ]
-        labels = list(mice)
+        labels = [_mouse_name(mouse) for mouse in mice]
         axes.legend(handles, labels, loc="center left", bbox_to_anchor=(1.0, 0.5))
     return axes
 
@@ -151,7 +151,7 @@ def plot_oracle(result: Result, axes: Axes | None = None, *, group: Group | None
             rasterized=len(table) >= RASTER_COUNT,
         )
         slope = float(_summary(result, mouse, group, "fraction_oracle")["mean"])
-        name = f"{mouse}: " if len(mice) > 1 else ""
+        name = f"{_mouse_name(mouse)}: " if len(mice) > 1 else ""
         # The line stays within the panel, whatever its slope.
         end = high / max(1.0, slope)
         axes.plot([0, end], [0, slope * end], color=color, label=f"{name}slope {slope:.2f}")
@@ -190,7 +190,7 @@ def plot_explained(result: Result, axes: Axes | None = None, *, group: Group | N
     group = group or first_repeated(result)
     table = rows_of(result, group)
     counted, mice = table[table["is_explainable"]], mice_of(result)
-    by_mouse = {m: counted.loc[counted["mouse"] == m, "feve"] for m in mice}
+    by_mouse = {_mouse_name(m): counted.loc[counted["mouse"] == m, "feve"] for m in mice}
     minimum = float(result.protocol["minimum_fev"])
     plot_histogram(
         axes,
@@ -271,6 +271,11 @@ def _draw_distribution(
 
 def _name(metric: str) -> str:
     return metric.replace("single_trial", "single-trial").replace("_", " ")
+
+
+def _mouse_name(mouse: str) -> str:
+    """Return "mouse A" for the mouse "A", and "mouse-1" for the mouse "mouse-1"."""
+    return mouse if mouse.startswith("mouse") else f"mouse {mouse}"
 
 
 def _words(*names: str) -> list[str]:

@@ -112,12 +112,13 @@ def test_slope_is_the_fraction_of_the_oracle(two_mice):
     axes = plot_oracle(two_mice)
     table = two_mice.neurons[two_mice.neurons["tier"] == "validation"]
     lines = axes.lines[-2:]
-    for mouse, line in zip(("A", "mouse-2"), lines, strict=True):
+    names = {"A": "mouse A", "mouse-2": "mouse-2"}
+    for (mouse, name), line in zip(names.items(), lines, strict=True):
         part = table[table["mouse"] == mouse]
         expected = fraction_oracle(part["correlation"], part["oracle"])
         x, y = line.get_xydata()[1]
         assert y / x == pytest.approx(expected)
-        assert line.get_label() == f"mouse {mouse}: slope {expected:.2f}"
+        assert line.get_label() == f"{name}: slope {expected:.2f}"
     points = np.concatenate([points.get_offsets() for points in axes.collections])
     np.testing.assert_allclose(points, table[["oracle", "correlation"]])
     low, high = axes.get_xlim()
