@@ -22,6 +22,10 @@ for name in ("retinotopy", "direction"):
 with style():
     pass
 print([recipe.name for recipe in read_recipes()])
+from insilico.simulation import shipped_truth
+twin = insilico.load("simulated-image-cnn", device="cpu")
+shown = {"kind": twin.kind, "screen": twin.screen("mouse-1")}
+print(len(shipped_truth(twin.name, "mouse-1", **shown).ground_truth), "neurons with truth")
 """
 
 
@@ -44,3 +48,4 @@ def test_an_installed_wheel_finds_zoo_protocols_and_style(tmp_path):
     assert done.returncode == 0, done.stderr
     assert "sensorium2022plus-ln" in done.stdout
     assert "direction-published" in done.stdout
+    assert "150 neurons with truth" in done.stdout
