@@ -26,7 +26,7 @@ EPOCHS, READOUT_STEPS, CORE_STEPS = 8, 100, 300
 #: What several mice train together moves the core of one too fast: it dies.
 SLOW = {"core_learning_rate": 0.002, "warmup_steps": 100}
 #: Trials: the whole session, and what remains of it after quartering it so often.
-QUARTERINGS = 2
+QUARTERINGS = 3
 
 
 def measure(recipe, recordings, out):
