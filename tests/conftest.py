@@ -1,6 +1,11 @@
 """Fixtures that every test may ask for."""
 
+import os
 from pathlib import Path
+
+# Several workers share the processors; threads of each would only get in each other's way.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 from hypothesis import settings

@@ -1,6 +1,7 @@
 """Training that is killed, and training on several processes, end with the weights of one run."""
 
 import json
+import os
 import random
 import signal
 import subprocess
@@ -17,6 +18,8 @@ import insilico as package
 pytestmark = pytest.mark.slow
 
 EPOCHS = 5
+#: Bits depend on the number of threads; torchrun gives each process one.
+ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1"}
 PATIENCE_S = 120
 
 
@@ -32,7 +35,8 @@ def command(recordings, small_recipe, tmp_path_factory):
 def whole(command, tmp_path_factory):
     """The folder of a run that nothing stopped."""
     out = tmp_path_factory.mktemp("runs") / "whole"
-    subprocess.run([sys.executable, *command, "--out", out], check=True, capture_output=True)
+    command = [sys.executable, *command, "--out", out]
+    subprocess.run(command, check=True, capture_output=True, env=ONE_THREAD)
     return out
 
 
@@ -48,7 +52,8 @@ def weights_of(folder):
 
 def kill_after(epoch, command, out, *, delay_s):
     """Start a run, wait for an epoch's row in its log and a moment longer, and kill it."""
-    with subprocess.Popen([sys.executable, *command, "--out", out, "--resume"]) as process:
+    command = [sys.executable, *command, "--out", out, "--resume"]
+    with subprocess.Popen(command, env=ONE_THREAD) as process:
         waits_until = time.monotonic() + PATIENCE_S
         while len(rows_of(out)) < epoch and process.poll() is None:
             assert time.monotonic() < waits_until, f"no epoch {epoch} in {PATIENCE_S} s"
@@ -67,7 +72,7 @@ def test_a_run_killed_again_and_again_ends_with_the_same_bits(command, whole, tm
         finished = rows_of(out)
         if (out / "checkpoint").exists():
             assert package.load(out, device="cpu").mice == ("mouse-1", "mouse-2")
-    subprocess.run([sys.executable, *command, "--out", out, "--resume"], check=True)
+    subprocess.run([sys.executable, *command, "--out", out, "--resume"], check=True, env=ONE_THREAD)
     assert weights_of(out) == weights_of(whole)
     log = rows_of(out)
     # The clock shows that no finished epoch was computed again.
@@ -84,6 +89,7 @@ def test_two_processes_give_the_curve_of_one(command, whole, tmp_path):
         capture_output=True,
         text=True,
         check=False,
+        env=ONE_THREAD,
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("validation correlation") == 1

@@ -56,9 +56,11 @@ def test_truth_is_there_for_every_mouse_and_no_other(name):
 @pytest.mark.parametrize("name", TWINS)
 def test_experiments_on_a_twin_find_what_was_planted_in_its_neurons(name):
     twin = insilico.load(name, device="cpu")
+    # Half of the noise that the protocol asks for.
+    noise = {"image_count": 10000, "frame_count": 10000}
     results = {
-        experiment: insilico.run(experiment, twin, mouse="mouse-1")
-        for experiment in ("retinotopy", "direction")
+        "retinotopy": insilico.run("retinotopy", twin, mouse="mouse-1", overrides=noise),
+        "direction": insilico.run("direction", twin, mouse="mouse-1"),
     }
     validation = compare_trained(truth_of(twin, name, "mouse-1"), results)
     assert validation.is_met, validation.summary.to_string()
