@@ -27,16 +27,13 @@ DIFFERENT_TRIALS = 8
 def compare(recipe_name, data, cache):
     import torch
 
-    from insilico.recordings import cache_recording, open_recordings
+    from insilico.recordings import cache_recordings, open_recordings
     from insilico.training.hardware import start_fabric
     from insilico.training.loop import Training
     from insilico.training.recipe import read_training_recipe
 
     recipe = read_training_recipe(recipe_name)
-    recordings = {
-        name: cache_recording(recording, folder=Path(cache))
-        for name, recording in open_recordings(Path(data)).items()
-    }
+    recordings = cache_recordings(open_recordings(Path(data)), folder=Path(cache))
     run = Training(recipe, recordings, start_fabric("cpu", precision=recipe.training.precision))
     frames = {"loader": 0, "training": 0}
     seconds = {"loader": 0.0, "training": 0.0}

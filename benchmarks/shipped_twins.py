@@ -10,7 +10,7 @@ from pathlib import Path
 import insilico
 from insilico.cli.validate import format_summary
 from insilico.models.checkpoint import load_checkpoint
-from insilico.recordings import cache_recording, open_recordings
+from insilico.recordings import cache_recordings, open_recordings
 from insilico.simulation import allowed_correlation, population_twin
 from insilico.training.evaluation import evaluate
 from insilico.twin.loading import find_checkpoint
@@ -20,10 +20,7 @@ TIERS = {"image": ["validation", "test"], "movie": ["validation", "live_main"]}
 
 
 def predict(model, data, kind):
-    recordings = {
-        name: cache_recording(recording, folder=data / "cache", progress=True)
-        for name, recording in open_recordings(data).items()
-    }
+    recordings = cache_recordings(open_recordings(data), folder=data / "cache", progress=True)
     checkpoint = load_checkpoint(find_checkpoint(model))
     summary = evaluate(checkpoint, recordings, tiers=TIERS[kind], progress=True).tables["summary"]
     reached = summary[(summary["metric"] == "correlation") & (summary["mouse"] == "all mice")]

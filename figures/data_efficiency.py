@@ -13,7 +13,7 @@ import pandas as pd
 from insilico.figures.style import style
 from insilico.figures.training import plot_data_efficiency
 from insilico.models.checkpoint import load_checkpoint
-from insilico.recordings import cache_recording, open_recordings
+from insilico.recordings import cache_recordings, open_recordings
 from insilico.simulation import allowed_correlation
 from insilico.simulation.ground_truth import TRUTH_FILE
 from insilico.training.evaluation import evaluate
@@ -74,10 +74,7 @@ def measure(recipe, recordings, out):
 
 if __name__ == "__main__":
     recipe, data, out = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
-    recordings = {
-        name: cache_recording(recording, folder=out / "cache", progress=True)
-        for name, recording in open_recordings(data).items()
-    }
+    recordings = cache_recordings(open_recordings(data), folder=out / "cache", progress=True)
     table = measure(recipe, recordings, out)
     source = recordings[list(recordings)[-1]].recording.source
     if (Path(source) / TRUTH_FILE).is_file():

@@ -63,7 +63,7 @@ def evaluate(
     from insilico.experiments.experiment import result_folder
     from insilico.models.checkpoint import load_checkpoint
     from insilico.models.hub import cache_folder
-    from insilico.recordings import cache_recording, open_recordings
+    from insilico.recordings import cache_recordings, open_recordings
     from insilico.training.evaluation import check_match
     from insilico.training.evaluation import evaluate as compare
     from insilico.twin.loading import find_checkpoint
@@ -75,13 +75,9 @@ def evaluate(
         # Decoding takes minutes; what does not fit is refused before.
         check_match(checkpoint, name, recording)
     checkpoint.network.to(choose_device(device))
-    kept = cache_folder(cache) / "recordings"
     result = compare(
         checkpoint,
-        {
-            name: cache_recording(recording, folder=kept, progress=True)
-            for name, recording in recordings.items()
-        },
+        cache_recordings(recordings, folder=cache_folder(cache) / "recordings", progress=True),
         tiers=tier,
         burn_in_frames=burn_in_frames,
         predictions=out / "predictions.h5" if predictions else None,

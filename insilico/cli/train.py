@@ -101,19 +101,17 @@ def _train(
     from insilico.errors import TrainingError
     from insilico.figures.training import plot_training
     from insilico.models import hub
-    from insilico.recordings.cache import cache_recording
-    from insilico.recordings.opening import open_recordings
+    from insilico.recordings import cache_recordings, open_recordings
     from insilico.training.hardware import start_fabric
     from insilico.training.loop import train as run
 
     fabric = start_fabric(device, precision=recipe.training.precision)
     with fabric.rank_zero_first():
-        recordings = {
-            name: cache_recording(
-                recording, folder=hub.cache_folder(cache) / "recordings", progress=True
-            )
-            for name, recording in open_recordings(data, mice=mice).items()
-        }
+        recordings = cache_recordings(
+            open_recordings(data, mice=mice),
+            folder=hub.cache_folder(cache) / "recordings",
+            progress=True,
+        )
     try:
         result = run(
             recipe,

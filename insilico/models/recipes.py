@@ -14,8 +14,9 @@ from insilico import catalog, configuration
 from insilico.errors import RecipeError
 from insilico.screen import SCREENS
 
-#: Folder of a zoo entry that holds its checkpoint, where the weights are small enough to ship.
-SHIPPED = "checkpoint"
+#: Folder that holds the checkpoint: of a training run, and of a zoo entry whose weights are small
+#: enough to ship.
+CHECKPOINT_FOLDER = "checkpoint"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,7 +121,7 @@ class Recipe(About):
     @property
     def checkpoint(self) -> Path | None:
         """The checkpoint that ships with the recipe, if one does."""
-        folder = self.folder / SHIPPED
+        folder = self.folder / CHECKPOINT_FOLDER
         return folder if folder.is_dir() else None
 
     def assumptions(self) -> Assumed:

@@ -7,6 +7,7 @@ import pickle
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -42,19 +43,7 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
         If the file is missing, foreign or damaged, holds anything but tensors by name, or would
         need pickled objects.
     """
-    _check_archive(path)
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise CheckpointError(
-            f"{path} holds pickled objects beside its weights, and unpickling could run any code; "
-            "give a file that was saved with torch.save(model.state_dict(), ...)"
-        ) from error
-    except (RuntimeError, ValueError, LookupError, EOFError, TypeError) as error:
-        raise CheckpointError(
-            f"{path} is a zip archive but no PyTorch weight file; give a .pth file that was saved "
-            "with torch.save(model.state_dict(), ...)"
-        ) from error
+    state = read_archive(path)
     if not isinstance(state, Mapping) or not all(
         isinstance(name, str) and isinstance(value, Tensor) for name, value in state.items()
     ):
@@ -63,6 +52,39 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
             "with torch.save(model.state_dict(), ...)"
         )
     return dict(state)
+
+
+def read_archive(path: Path) -> Any:
+    """Read tensors and plain values that ``torch.save`` wrote; no object is ever executed.
+
+    Parameters
+    ----------
+    path : Path
+        A file in PyTorch's zip format.
+
+    Returns
+    -------
+    object
+        Tensors on the CPU.
+
+    Raises
+    ------
+    CheckpointError
+        If the file is missing, foreign or damaged, or would need pickled objects.
+    """
+    _check_archive(path)
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(
+            f"{path} holds pickled objects beside its weights, and unpickling could run any code; "
+            "give a file that was saved with torch.save(model.state_dict(), ...)"
+        ) from error
+    except (RuntimeError, ValueError, LookupError, EOFError, TypeError, OSError) as error:
+        raise CheckpointError(
+            f"{path} is a zip archive but no PyTorch weight file; give a .pth file that was saved "
+            "with torch.save(model.state_dict(), ...)"
+        ) from error
 
 
 def _check_archive(path: Path) -> None:

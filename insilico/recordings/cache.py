@@ -7,6 +7,7 @@ import hashlib
 import math
 import shutil
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +115,16 @@ class CachedRecording:
             )
         first = int(self.first_row[position])
         return slice(first + start, first + stop)
+
+
+def cache_recordings(
+    recordings: Mapping[str, Recording], *, folder: Path, progress: bool = False
+) -> dict[str, CachedRecording]:
+    """Open the caches of several recordings by mouse; see :func:`cache_recording`."""
+    return {
+        name: cache_recording(recording, folder=folder, progress=progress)
+        for name, recording in recordings.items()
+    }
 
 
 def cache_recording(

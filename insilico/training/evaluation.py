@@ -158,15 +158,7 @@ def evaluate(
     neurons = pd.concat(tables, ignore_index=True)
     names = {name: recordings[name] for name in dict.fromkeys(neurons["mouse"])}
     provenance = {
-        "package": f"insilico {insilico.__version__}",
-        "model": checkpoint.name,
-        "weights": {
-            "architecture": checkpoint.architecture,
-            "weights_sha256": checkpoint.weights_sha256,
-        },
-        "recordings": {name: cached.content_sha256 for name, cached in names.items()},
-        "kind": checkpoint.network.kind,
-        "output_units": "recorded",
+        **_describe(checkpoint, names),
         "skipped": skipped,
         "command": command,
         "seconds": round(time.monotonic() - started, 2),
@@ -183,6 +175,21 @@ def evaluate(
     return Result(
         "evaluation", {"neurons": neurons, "summary": summary}, xr.Dataset(), protocol, provenance
     )
+
+
+def _describe(checkpoint: Checkpoint, recordings: Mapping[str, CachedRecording]) -> dict[str, Any]:
+    """Say which model was compared with which recordings, in what units."""
+    return {
+        "package": f"insilico {insilico.__version__}",
+        "model": checkpoint.name,
+        "weights": {
+            "architecture": checkpoint.architecture,
+            "weights_sha256": checkpoint.weights_sha256,
+        },
+        "recordings": {name: cached.content_sha256 for name, cached in recordings.items()},
+        "kind": checkpoint.network.kind,
+        "output_units": "recorded",
+    }
 
 
 def _on_made(

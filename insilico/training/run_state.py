@@ -5,8 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
-import pickle
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,8 +12,10 @@ from typing import Any
 import tomli_w
 import torch
 
-from insilico.errors import RunFolderError
+from insilico.errors import CheckpointError, RunFolderError
 from insilico.files import atomic_file, remove_drafts
+from insilico.models.recipes import CHECKPOINT_FOLDER
+from insilico.models.weights import read_archive
 
 logger = logging.getLogger(__name__)
 
@@ -23,18 +23,6 @@ FORMAT = 1
 RECORD_FILE = "run.json"
 STATE_FILE = "state.pt"
 RECIPE_FILE = "recipe.toml"
-CHECKPOINT_FOLDER = "checkpoint"
-#: What reading a damaged or foreign state raises.
-_DAMAGES = (
-    OSError,
-    RuntimeError,
-    ValueError,
-    EOFError,
-    LookupError,
-    TypeError,
-    pickle.UnpicklingError,
-    zipfile.BadZipFile,
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,11 +112,8 @@ class TrainingFolder:
         if not path.exists():
             return None
         try:
-            with zipfile.ZipFile(path) as archive:
-                if archive.testzip() is not None:  # torch does not look at checksums
-                    raise zipfile.BadZipFile("a checksum is wrong")
-            state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        except _DAMAGES as error:
+            state: dict[str, Any] = read_archive(path)
+        except CheckpointError as error:
             raise RunFolderError(
                 f"{path} is damaged, so the run cannot be resumed; its best weights are in "
                 f"{self.checkpoint}, and a new folder starts again"
@@ -140,9 +125,12 @@ class TrainingFolder:
         if self.path.exists() and (
             not self.path.is_dir() or any(not p.name.startswith(".") for p in self.path.iterdir())
         ):
-            raise RunFolderError(
-                f"{self.path} exists and is no training run; give a new or empty folder"
-            )
+            raise self._no_run()
+
+    def _no_run(self) -> RunFolderError:
+        return RunFolderError(
+            f"{self.path} exists and is no training run; give a new or empty folder"
+        )
 
     def _read_record(self) -> dict[str, Any]:
         path = self.path / RECORD_FILE
@@ -153,9 +141,7 @@ class TrainingFolder:
         except (ValueError, TypeError) as error:
             raise RunFolderError(f"{path} is damaged ({error}); give another folder") from error
         if stored.get("training_run") != FORMAT:
-            raise RunFolderError(
-                f"{self.path} exists and is no training run; give a new or empty folder"
-            )
+            raise self._no_run()
         return stored
 
     def _compare(self, stored: Mapping[str, Any], identity: Mapping[str, Any]) -> None:

@@ -11,7 +11,7 @@ import torch
 from insilico import catalog
 from insilico.errors import CatalogError
 from insilico.models import checkpoint, zoo
-from insilico.models.recipes import SHIPPED
+from insilico.models.recipes import CHECKPOINT_FOLDER
 from insilico.stimuli.stimuli import Kind
 from insilico.twin.twin import Twin
 
@@ -122,8 +122,8 @@ def find_checkpoint(
             f"there is no model and no folder {model!r}; {hint}the models are {', '.join(known)}, "
             "and a checkpoint is a folder that 'insilico train' or 'insilico models import' made"
         )
-    is_run = not (folder / checkpoint.MODEL_FILE).exists() and (folder / SHIPPED).is_dir()
-    return folder / SHIPPED if is_run else folder
+    is_run = not (folder / checkpoint.MODEL_FILE).exists() and (folder / CHECKPOINT_FOLDER).is_dir()
+    return folder / CHECKPOINT_FOLDER if is_run else folder
 
 
 def _is_known(model: str | Path, names: Collection[str]) -> bool:

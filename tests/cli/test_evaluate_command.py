@@ -10,7 +10,7 @@ import pytest
 from insilico.errors import CatalogError, CheckpointError
 from insilico.models import registry
 from insilico.models.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from insilico.recordings import cache_recording, open_recordings
+from insilico.recordings import cache_recordings, open_recordings
 from insilico.results import Result
 from insilico.simulation import SimulationOptions, write_recordings
 from insilico.training.data import MouseData
@@ -33,10 +33,7 @@ def place(tmp_path_factory):
     place = tmp_path_factory.mktemp("evaluate")
     write_recordings(place / "data", options=OPTIONS)
     opened = open_recordings(place / "data")
-    cached = {
-        name: cache_recording(recording, folder=place / "cache" / "recordings")
-        for name, recording in opened.items()
-    }
+    cached = cache_recordings(opened, folder=place / "cache" / "recordings")
     height, width = next(iter(opened.values())).screen.shape
     options = registry.parse_options(
         "sensorium2022",

@@ -86,6 +86,7 @@ def test_figure_of_any_number_of_mice_and_neurons_draws(mice, neuron_count):
         assert axes.get_ylabel()
     with style(), io.BytesIO() as file:
         figure.savefig(file, format="png", dpi=40)
+        assert file.getvalue().startswith(b"\x89PNG")
 
 
 def test_dots_and_lines_are_the_means_and_intervals_of_the_summary(two_mice):
