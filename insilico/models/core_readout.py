@@ -1,19 +1,20 @@
-"""Networks of one core, and a readout and where asked a gaze shifter for each mouse."""
+"""Networks of one core, and for each mouse a readout and what goes with it."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import cast
+from typing import Literal, cast
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from insilico.errors import CheckpointError, MouseError, ShapeError, UnitsError
 from insilico.models.cores.core import Core
-from insilico.models.network import Network
-from insilico.models.readouts.options import ReadoutOptions, build_readout
+from insilico.models.modulators import MODULATORS, ModulatorKind
+from insilico.models.network import Network, Predict
+from insilico.models.outputs import OUTPUTS, Output, OutputKind
+from insilico.models.readouts.options import ReadoutOptions, build_neck, build_readout
 from insilico.models.readouts.points import PointReadout
 from insilico.models.readouts.readout import Readout
 from insilico.models.shifters import MLPShifter
@@ -33,11 +34,21 @@ class CoreReadoutOptions(ReadoutOptions):
     stimulus_channels : int
         Channels of the stimulus, such as 2 for ultraviolet and green.
     behavior_names : tuple of str
-        Variables that enter as constant channels after the stimulus.
+        Behavioral variables that the network is given.
+    core_reads_behavior, core_reads_gaze : bool
+        Whether behavior, and gaze x and y, enter the core: as constant channels after the stimulus,
+        unless the core has another way.
     has_shifter : bool
-        Whether gaze moves the receptive fields.
+        Whether gaze moves what the neurons read.
+    shifter_reads : {"gaze", "behavior and gaze"}
+        What the shifter is computed from.
     shifter_hidden_units, shifter_layers : int
         Size of the shifter.
+    modulator : {"none", "mlp", "gru", "window", "linear"}
+        Whether recent values, behavior and gaze change each neuron's value, and how; see
+        :mod:`insilico.models.modulators`. Movies only.
+    output : {"elu", "identity", "exponential", "softplus", "sigmoid"}
+        From a neuron's value to its response; "elu" is ``ELU(z) + 1``.
     others
         As for :class:`~insilico.models.readouts.options.ReadoutOptions`.
     """
@@ -46,16 +57,28 @@ class CoreReadoutOptions(ReadoutOptions):
     width_px: int = 64
     stimulus_channels: int = 1
     behavior_names: tuple[str, ...] = ()
+    core_reads_behavior: bool = True
+    core_reads_gaze: bool = False
     has_shifter: bool = False
+    shifter_reads: Literal["gaze", "behavior and gaze"] = "gaze"
     shifter_hidden_units: int = 5
     shifter_layers: int = 3
+    modulator: ModulatorKind = "none"
+    output: OutputKind = "elu"
+
+    @property
+    def state_count(self) -> int:
+        """Number of variables that enter the core."""
+        behavior = len(self.behavior_names) if self.core_reads_behavior else 0
+        return behavior + 2 * self.core_reads_gaze
 
 
 class CoreReadoutNetwork(Network):
-    """One core for all mice; a readout, and where asked a shifter, for each.
+    """One core for all mice; for each a readout, an output function, and where asked a shifter.
 
-    The response is ``ELU(z) + 1`` of the readout's value. Names of parameters and buffers start
-    with ``core.…``, ``readout.<mouse>.…`` and ``shifter.<mouse>.…``.
+    stimulus → core → neck → readout (moved by the shifter) → modulator → output. Names of
+    parameters and buffers start with ``core.…``, ``neck.…``, ``readout.<mouse>.…``,
+    ``shifter.<mouse>.…``, ``modulator.<mouse>.…`` and ``output.<mouse>.…``.
 
     Parameters
     ----------
@@ -76,35 +99,53 @@ class CoreReadoutNetwork(Network):
         self, options: CoreReadoutOptions, core: Core, neuron_counts: Mapping[str, int]
     ) -> None:
         super().__init__()
+        _check_options(options, is_movie=self.kind == "movie")
         self.options = options
         self.channels = options.stimulus_channels
         self.behavior_names = tuple(options.behavior_names)
-        self.uses_pupil = options.has_shifter
         self.core = core
+        self.neck = build_neck(options, core.output_channels, map_shape=self.map_shape)
         self.readout = nn.ModuleDict(
-            {
-                name: self._new_readout(core.output_channels, count)
-                for name, count in neuron_counts.items()
-            }
+            {name: self._new_readout(count) for name, count in neuron_counts.items()}
         )
         if options.has_shifter:
-            self.shifter = nn.ModuleDict(
-                {
-                    name: MLPShifter(
-                        hidden_units=options.shifter_hidden_units, layers=options.shifter_layers
-                    )
-                    for name in neuron_counts
-                }
+            self.shifter = nn.ModuleDict({name: self._new_shifter() for name in neuron_counts})
+        if options.modulator != "none":
+            modulator = MODULATORS[options.modulator]
+            width = len(self.behavior_names) + 2
+            self.modulator = nn.ModuleDict(
+                {name: modulator(count, width) for name, count in neuron_counts.items()}
             )
+        self.output = nn.ModuleDict({name: OUTPUTS[options.output]() for name in neuron_counts})
+        self.uses_pupil = (
+            options.has_shifter
+            or options.core_reads_gaze
+            or options.modulator != "none"
+            or options.readout_reads_state
+        )
 
-    def _new_readout(self, channels: int, neuron_count: int) -> Readout:
-        readout = build_readout(self.options, channels, neuron_count, map_shape=self.map_shape)
+    def _new_readout(self, neuron_count: int) -> Readout:
+        readout = build_readout(
+            self.options,
+            self.neck.output_channels,
+            neuron_count,
+            map_shape=self.map_shape,
+            state_count=len(self.behavior_names) + 2,
+        )
         if self.options.has_shifter and not readout.accepts_shift:
             raise CheckpointError(
                 f"a {self.options.readout} readout cannot move with the gaze; set has_shifter to "
                 "false, or take another readout"
             )
         return readout
+
+    def _new_shifter(self) -> MLPShifter:
+        reads_behavior = self.options.shifter_reads == "behavior and gaze"
+        return MLPShifter(
+            inputs=2 + reads_behavior * len(self.behavior_names),
+            hidden_units=self.options.shifter_hidden_units,
+            layers=self.options.shifter_layers,
+        )
 
     @property
     def neuron_counts(self) -> dict[str, int]:
@@ -116,19 +157,132 @@ class CoreReadoutNetwork(Network):
         """Rows and columns of the core's feature map."""
         return self.core.output_shape(self.options.height_px, self.options.width_px)
 
+    def response_frames(self, frame_count: int) -> int:
+        """Return how many of a movie's last frames are answered; 0 if it is too short."""
+        return self.core.output_frames(frame_count)
+
     def initialize_readout(
         self, mouse: str, *, position_um: Tensor | None, mean_response: Tensor | None
     ) -> None:
         """Set cortical positions and the bias; see :meth:`Network.initialize_readout`."""
         readout = self._readout_of(mouse)
-        readout.initialize(position_um=position_um, mean_response=mean_response)
+        readout.initialize(
+            position_um=position_um,
+            mean_response=mean_response,
+            inverse=cast(Output, self.output[mouse]).inverse,
+        )
 
     def regularizers(self, mouse: str) -> dict[str, Tensor]:
-        """Return ``core``, the roughness of its first kernels, and ``readout``, an L1 norm."""
+        """Return the penalties on the weights of ``core`` and ``readout``."""
         return {
             "core": self.core.regularizer(),
             "readout": self._readout_of(mouse).regularizer(),
         }
+
+    def forward(
+        self,
+        stimulus: Tensor,
+        *,
+        mouse: str,
+        neurons: Tensor | None = None,
+        behavior: Tensor | None = None,
+        pupil_center: Tensor | None = None,
+    ) -> Tensor:
+        """Predict responses (trial, neuron[, frame]); see :meth:`Network.forward`.
+
+        Raises
+        ------
+        MouseError
+            If the mouse is unknown.
+        ShapeError
+            If the stimulus has another size or is too short, or behavior or gaze is not one value
+            a trial, and for movies a frame.
+        UnitsError
+            If behavior or gaze is missing where the network needs it.
+        """
+        readout = self._readout_of(mouse)
+        self._check_stimulus(stimulus)
+        behavior = self._check_behavior(behavior, stimulus)
+        gaze = self._check_gaze(pupil_center, stimulus)
+        self.core.checkpoints_activations = self.checkpoints_activations
+        seen = self._enter(stimulus, behavior, gaze, mouse=mouse)
+        features = self.core(seen, self._core_state(behavior, gaze), mouse=mouse)
+        frames = features.shape[2] if self.kind == "movie" else None
+        state = _last_frames(_join(behavior, gaze), frames)
+        value = readout(
+            self.neck(_fold(features, frames)),
+            neurons=neurons,
+            shift=self._shift(mouse, behavior, gaze, frames),
+            state=None if state is None else _fold(state, frames),
+        )
+        return self._answer(mouse, _unfold(value, frames), state, neurons)
+
+    def prepare(
+        self, mouse: str, *, neurons: Tensor, pupil_center: Tensor | None = None
+    ) -> Predict:
+        """Fix neurons and gaze; compute only the window of the feature map that is read.
+
+        See :meth:`Network.prepare`. In training mode, where points are drawn, and where neurons do
+        not read single points that stay, this is the plain path.
+        """
+        points = self._points(mouse, neurons, pupil_center)
+        if points is None:
+            return super().prepare(mouse, neurons=neurons, pupil_center=pupil_center)
+
+        def predict_some(stimulus: Tensor, behavior: Tensor | None, gaze: Tensor | None) -> Tensor:
+            features = self.core.forward_window(
+                self._enter(stimulus, behavior, gaze, mouse=mouse),
+                self._core_state(behavior, gaze),
+                rows=points.rows,
+                columns=points.columns,
+                mouse=mouse,
+            )
+            frames = features.shape[2] if self.kind == "movie" else None
+            state = _last_frames(_join(behavior, gaze), frames)
+            value = _unfold(points(_fold(features, frames)), frames)
+            return self._answer(mouse, value, state, neurons)
+
+        def predict(stimulus: Tensor, behavior: Tensor | None) -> Tensor:
+            self._check_stimulus(stimulus)
+            behavior = self._check_behavior(behavior, stimulus)
+            gaze = self._check_gaze(_spread(pupil_center, stimulus), stimulus)
+            at_once = self.core.trials_at_once or len(stimulus)
+            if stimulus.device.type != "cpu" or len(stimulus) <= at_once:
+                return predict_some(stimulus, behavior, gaze)
+            spans = [slice(start, start + at_once) for start in range(0, len(stimulus), at_once)]
+            return torch.cat(
+                [
+                    predict_some(
+                        stimulus[span],
+                        None if behavior is None else behavior[span],
+                        None if gaze is None else gaze[span],
+                    )
+                    for span in spans
+                ]
+            )
+
+        return predict
+
+    def _enter(
+        self, stimulus: Tensor, behavior: Tensor | None, gaze: Tensor | None, *, mouse: str
+    ) -> Tensor:
+        """Return what the core is shown; the stimulus itself, unless a network crops it first."""
+        return stimulus
+
+    def _answer(
+        self, mouse: str, value: Tensor, state: Tensor | None, neurons: Tensor | None
+    ) -> Tensor:
+        """Return the responses to values (trial, neuron[, frame])."""
+        if self.options.modulator != "none":
+            value = self.modulator[mouse](value, state, neurons=neurons)
+        response: Tensor = self.output[mouse](value)
+        return response
+
+    def _core_state(self, behavior: Tensor | None, gaze: Tensor | None) -> Tensor | None:
+        return _join(
+            behavior if self.options.core_reads_behavior else None,
+            gaze if self.options.core_reads_gaze else None,
+        )
 
     def _readout_of(self, mouse: str) -> Readout:
         if mouse not in self.readout:
@@ -136,11 +290,6 @@ class CoreReadoutNetwork(Network):
                 f"the network has no mouse {mouse!r}; it has {', '.join(self.readout)}"
             )
         return cast(Readout, self.readout[mouse])
-
-    def _run_core(self, *inputs: Tensor) -> Tensor:
-        self.core.checkpoints_activations = self.checkpoints_activations
-        features: Tensor = self.core(*inputs)
-        return features
 
     def _check_stimulus(self, stimulus: Tensor) -> None:
         frames = ("frame",) if self.kind == "movie" else ()
@@ -153,6 +302,11 @@ class CoreReadoutNetwork(Network):
             expected = ", ".join(map(str, ("trial", self.channels, *frames, *size)))
             raise ShapeError(
                 f"the stimulus has shape {tuple(stimulus.shape)}; the network takes ({expected})"
+            )
+        if self.kind == "movie" and self.response_frames(stimulus.shape[2]) < 1:
+            raise ShapeError(
+                f"the stimulus has {stimulus.shape[2]} frames; the network takes at least "
+                f"{self.core.lost_frames + 1}, the span of its temporal kernels"
             )
 
     def _check_behavior(self, behavior: Tensor | None, stimulus: Tensor) -> Tensor | None:
@@ -190,26 +344,78 @@ class CoreReadoutNetwork(Network):
     ) -> PointReadout | None:
         """Return the readout at one gaze (2,), or None where no points are fixed."""
         readout = self._readout_of(mouse)
-        if self.training:
+        moves_with_behavior = (
+            self.options.has_shifter
+            and self.options.shifter_reads != "gaze"
+            and self.behavior_names
+        )
+        if self.training or moves_with_behavior or readout.reads_state or not self.neck.is_identity:
             return None
         with torch.no_grad():
             shift = None
             if self.options.has_shifter:
                 if pupil_center is None:
                     raise UnitsError(NEEDS_GAZE)
-                shift = self._shift(mouse, pupil_center[None].to(readout.bias.dtype))
-        return readout.at_fixed_points(
-            self.map_shape, neurons=neurons, shift=None if shift is None else shift[0]
-        )
+                shift = self.shifter[mouse](pupil_center[None].to(readout.bias.dtype))[0]
+        return readout.at_fixed_points(self.map_shape, neurons=neurons, shift=shift)
 
-    def _shift(self, mouse: str, gaze: Tensor | None) -> Tensor | None:
-        """Return the displacement (row, 2) at a gaze (row, 2)."""
+    def _shift(
+        self, mouse: str, behavior: Tensor | None, gaze: Tensor | None, frames: int | None
+    ) -> Tensor | None:
+        """Return the displacement (row, 2) of each image, or each answered frame."""
         if gaze is None or not self.options.has_shifter:
             return None
-        shift: Tensor = self.shifter[mouse](gaze)
+        if self.options.shifter_reads == "gaze":
+            behavior = None
+        moved_by = _last_frames(_join(behavior, gaze), frames)
+        shift: Tensor = self.shifter[mouse](_fold(cast(Tensor, moved_by), frames))
         return shift
 
 
-def respond(value: Tensor) -> Tensor:
-    """Return the standardized response to a readout's value: ``ELU(z) + 1``."""
-    return F.elu(value) + 1
+def _check_options(options: CoreReadoutOptions, *, is_movie: bool) -> None:
+    if options.output not in OUTPUTS:
+        raise CheckpointError(
+            f"the option output is {options.output!r}; give one of {', '.join(OUTPUTS)}"
+        )
+    if options.modulator != "none" and options.modulator not in MODULATORS:
+        raise CheckpointError(
+            f"the option modulator is {options.modulator!r}; give none or one of "
+            f"{', '.join(MODULATORS)}"
+        )
+    if options.modulator != "none" and not is_movie:
+        raise CheckpointError(
+            f"the modulator {options.modulator!r} follows responses in time; set modulator to "
+            "'none' for a network of images"
+        )
+
+
+def _join(behavior: Tensor | None, gaze: Tensor | None) -> Tensor | None:
+    """Return behavior, then gaze, as one state (trial, variable[, frame])."""
+    parts = [part for part in (behavior, gaze) if part is not None]
+    return torch.cat(parts, dim=1) if parts else None
+
+
+def _spread(gaze: Tensor | None, stimulus: Tensor) -> Tensor | None:
+    """Give one gaze (2,) to every trial, and every frame of a movie."""
+    if gaze is None:
+        return None
+    frames = stimulus.shape[2:-2]
+    return gaze.reshape(1, 2, *[1] * len(frames)).expand(len(stimulus), -1, *frames)
+
+
+def _last_frames(values: Tensor | None, frames: int | None) -> Tensor | None:
+    """Return the last frames of (trial, variable, frame); an image has none."""
+    return values if values is None or frames is None else values[..., -frames:]
+
+
+def _fold(values: Tensor, frames: int | None) -> Tensor:
+    """Make every frame of (trial, channel, frame, …) a row of (row, channel, …)."""
+    return values if frames is None else values.transpose(1, 2).flatten(0, 1)
+
+
+def _unfold(value: Tensor, frames: int | None) -> Tensor:
+    """Turn (row, neuron) back into (trial, neuron, frame)."""
+    if frames is None:
+        return value
+    rows, neurons = value.shape
+    return value.view(rows // frames, frames, neurons).transpose(1, 2)

@@ -5,23 +5,14 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 
-import torch
-from torch import Tensor
-
-from insilico.errors import ShapeError
-from insilico.models.core_readout import CoreReadoutNetwork, CoreReadoutOptions, respond
+from insilico.models.core_readout import CoreReadoutNetwork, CoreReadoutOptions
 from insilico.models.cores.factorized3d import Factorized3dCore
-from insilico.models.network import Predict
 from insilico.models.registry import Example, register
 from insilico.stimuli.stimuli import Kind
 
 #: Behavioral variables of the published recordings, in the order of their channels
 #: (ViV1T-closed-loop, viv1t/model/model.py).
 BEHAVIOR_NAMES = ("pupil_size", "running_speed")
-
-#: Movies that pass through the prepared core together on a CPU: on two cores 8 movies of 150 frames
-#: took 0.33 s one by one and 0.54 s together.
-MOVIES_AT_ONCE = 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,8 +24,6 @@ class Factorized3dOptions(CoreReadoutOptions):
 
     Parameters
     ----------
-    pupil_planes : bool
-        Whether gaze x and y also enter as constant channels, after behavior.
     channels, spatial_kernels, temporal_kernels, spatial_strides, pad_input, is_linear, momentum, \
 dropout, temporal_ratio
         As for :class:`~insilico.models.cores.factorized3d.Factorized3dCore`.
@@ -46,7 +35,6 @@ dropout, temporal_ratio
     ViV1T-closed-loop, viv1t/model/core/fcnn.py.
     """
 
-    pupil_planes: bool = False
     channels: tuple[int, ...] = (16, 32, 64, 128)
     spatial_kernels: tuple[int, ...] = (11, 5, 5, 5)
     temporal_kernels: tuple[int, ...] = (11, 5, 5, 5)
@@ -67,12 +55,14 @@ def _examples() -> dict[str, Example]:
         "linear": (small | {"is_linear": True}, {"mouse-a": 12}),
         "behavior and gaze": (small | state, {"mouse-a": 12, "mouse-b": 7}),
         "behavior and gaze as planes": (
-            small | state | {"has_shifter": False, "pupil_planes": True},
+            small | state | {"has_shifter": False, "core_reads_gaze": True},
             {"mouse-a": 12},
         ),
         "strided": (small | state | {"spatial_strides": (2, 1)}, {"mouse-a": 12}),
         "not padded": (
-            small | state | {"pad_input": False, "spatial_strides": (2, 1), "pupil_planes": True},
+            small
+            | state
+            | {"pad_input": False, "spatial_strides": (2, 1), "core_reads_gaze": True},
             {"mouse-a": 12},
         ),
         "free positions": (
@@ -113,7 +103,7 @@ class Factorized3d(CoreReadoutNetwork):
     def __init__(self, options: Factorized3dOptions, neuron_counts: Mapping[str, int]) -> None:
         core = Factorized3dCore(
             options.stimulus_channels,
-            trace_count=len(options.behavior_names) + 2 * options.pupil_planes,
+            trace_count=options.state_count,
             channels=options.channels,
             spatial_kernels=options.spatial_kernels,
             temporal_kernels=options.temporal_kernels,
@@ -125,100 +115,3 @@ class Factorized3d(CoreReadoutNetwork):
             temporal_ratio=options.temporal_ratio,
         )
         super().__init__(options, core, neuron_counts)
-        self.uses_pupil = options.has_shifter or options.pupil_planes
-
-    def response_frames(self, frame_count: int) -> int:
-        """Return how many of a movie's last frames are answered; 0 if it is too short."""
-        return max(0, frame_count - self.core.lost_frames)
-
-    def forward(
-        self,
-        stimulus: Tensor,
-        *,
-        mouse: str,
-        neurons: Tensor | None = None,
-        behavior: Tensor | None = None,
-        pupil_center: Tensor | None = None,
-    ) -> Tensor:
-        """Predict responses (trial, neuron, frame); see :meth:`Network.forward`.
-
-        Raises
-        ------
-        MouseError
-            If the mouse is unknown.
-        ShapeError
-            If the movie has another frame size or is too short, or behavior or gaze is not one
-            value a trial and frame.
-        UnitsError
-            If behavior or gaze is missing where the network needs it.
-        """
-        readout = self._readout_of(mouse)
-        self._check_stimulus(stimulus)
-        frames = self._answered_frames(stimulus)
-        values = self._check_behavior(behavior, stimulus)
-        gaze = self._check_gaze(pupil_center, stimulus)
-        features = self._run_core(*self._core_inputs(stimulus, values, gaze))
-        shift = None
-        if gaze is not None:
-            shift = self._shift(mouse, _fold(gaze[:, :, -frames:]))
-        value = readout(_fold(features), neurons=neurons, shift=shift)
-        return respond(_unfold(value, frames))
-
-    def prepare(
-        self, mouse: str, *, neurons: Tensor, pupil_center: Tensor | None = None
-    ) -> Predict:
-        """Fix neurons and gaze; compute only the window of every frame's map that is read.
-
-        See :meth:`Network.prepare`. In training mode, where points are drawn, and for readouts
-        that do not read single points, this is the plain path.
-        """
-        points = self._points(mouse, neurons, pupil_center)
-        if points is None:
-            return super().prepare(mouse, neurons=neurons, pupil_center=pupil_center)
-
-        def predict_some(stimulus: Tensor, *traces: Tensor) -> Tensor:
-            features = self.core.forward_window(
-                stimulus, *traces, rows=points.rows, columns=points.columns
-            )
-            return _unfold(points(_fold(features)), features.shape[2])
-
-        def predict(stimulus: Tensor, behavior: Tensor | None) -> Tensor:
-            self._check_stimulus(stimulus)
-            self._answered_frames(stimulus)
-            values = self._check_behavior(behavior, stimulus)
-            gaze = None
-            if pupil_center is not None:
-                gaze = pupil_center[None, :, None].expand(len(stimulus), -1, stimulus.shape[2])
-            inputs = self._core_inputs(stimulus, values, self._check_gaze(gaze, stimulus))
-            at_once = MOVIES_AT_ONCE if stimulus.device.type == "cpu" else len(stimulus)
-            parts = zip(*(torch.split(one, max(1, at_once)) for one in inputs), strict=True)
-            return respond(torch.cat([predict_some(*part) for part in parts]))
-
-        return predict
-
-    def _answered_frames(self, stimulus: Tensor) -> int:
-        frames = self.response_frames(stimulus.shape[2])
-        if frames < 1:
-            raise ShapeError(
-                f"the stimulus has {stimulus.shape[2]} frames; the network takes at least "
-                f"{self.core.lost_frames + 1}, the span of its temporal kernels"
-            )
-        return frames
-
-    def _core_inputs(
-        self, stimulus: Tensor, behavior: Tensor | None, gaze: Tensor | None
-    ) -> tuple[Tensor, ...]:
-        planes = gaze if self.options.pupil_planes else None
-        traces = [values for values in (behavior, planes) if values is not None]
-        return (stimulus, torch.cat(traces, dim=1)) if traces else (stimulus,)
-
-
-def _fold(values: Tensor) -> Tensor:
-    """Make every frame of (trial, channel, frame, …) a row of (row, channel, …)."""
-    return values.transpose(1, 2).flatten(0, 1)
-
-
-def _unfold(value: Tensor, frames: int) -> Tensor:
-    """Turn (row, neuron) back into (trial, neuron, frame)."""
-    rows, neurons = value.shape
-    return value.view(rows // frames, frames, neurons).transpose(1, 2)

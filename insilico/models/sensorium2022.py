@@ -5,22 +5,14 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 
-import torch
-from torch import Tensor
-
-from insilico.models.core_readout import CoreReadoutNetwork, CoreReadoutOptions, respond
+from insilico.models.core_readout import CoreReadoutNetwork, CoreReadoutOptions
 from insilico.models.cores.stacked2d import Stacked2dCore
-from insilico.models.network import Predict
 from insilico.models.registry import Example, register
 from insilico.stimuli.stimuli import Kind
 
 #: Behavioral variables of the competition's recordings, in the order of their channels
 #: (sensorium, notebooks/dataset_tutorial/README.md).
 BEHAVIOR_NAMES = ("pupil_size", "pupil_size_derivative", "running_speed")
-
-#: Images that pass through the core together on a CPU. Larger feature maps no longer fit the
-#: cache: on two cores 32 and 64 images took 0.50 ms each, 128 took 0.9 ms and 256 took 1.6 ms.
-IMAGES_AT_ONCE = 32
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,7 +95,7 @@ class Sensorium2022(CoreReadoutNetwork):
 
     def __init__(self, options: Sensorium2022Options, neuron_counts: Mapping[str, int]) -> None:
         core = Stacked2dCore(
-            options.stimulus_channels + len(options.behavior_names),
+            options.stimulus_channels + options.state_count,
             hidden_channels=options.hidden_channels,
             input_kernel=options.input_kernel,
             hidden_kernel=options.hidden_kernel,
@@ -114,60 +106,3 @@ class Sensorium2022(CoreReadoutNetwork):
             momentum=options.momentum,
         )
         super().__init__(options, core, neuron_counts)
-
-    def forward(
-        self,
-        stimulus: Tensor,
-        *,
-        mouse: str,
-        neurons: Tensor | None = None,
-        behavior: Tensor | None = None,
-        pupil_center: Tensor | None = None,
-    ) -> Tensor:
-        """Predict responses (trial, neuron); see :meth:`Network.forward`.
-
-        Raises
-        ------
-        MouseError
-            If the mouse is unknown.
-        ShapeError
-            If the image has another size, or behavior or gaze is not one row a trial.
-        UnitsError
-            If behavior or gaze is missing where the network needs it.
-        """
-        readout = self._readout_of(mouse)
-        features = self._run_core(self._with_behavior(stimulus, behavior))
-        shift = self._shift(mouse, self._check_gaze(pupil_center, stimulus))
-        return respond(readout(features, neurons=neurons, shift=shift))
-
-    def prepare(
-        self, mouse: str, *, neurons: Tensor, pupil_center: Tensor | None = None
-    ) -> Predict:
-        """Fix neurons and gaze; compute only the window of the map that is read.
-
-        See :meth:`Network.prepare`. In training mode, where points are drawn, this is the plain
-        path.
-        """
-        points = self._points(mouse, neurons, pupil_center)
-        if points is None:
-            return super().prepare(mouse, neurons=neurons, pupil_center=pupil_center)
-
-        def predict_some(image: Tensor) -> Tensor:
-            return respond(points(self.core.forward_window(image, points.rows, points.columns)))
-
-        def predict(stimulus: Tensor, behavior: Tensor | None) -> Tensor:
-            image = self._with_behavior(stimulus, behavior)
-            if image.device.type != "cpu" or len(image) <= IMAGES_AT_ONCE:
-                return predict_some(image)
-            return torch.cat([predict_some(part) for part in torch.split(image, IMAGES_AT_ONCE)])
-
-        return predict
-
-    def _with_behavior(self, stimulus: Tensor, behavior: Tensor | None) -> Tensor:
-        """Check the image, and append behavior as constant channels after it."""
-        self._check_stimulus(stimulus)
-        values = self._check_behavior(behavior, stimulus)
-        if values is None:
-            return stimulus
-        constant = values[:, :, None, None].expand(-1, -1, *stimulus.shape[2:])
-        return torch.cat([stimulus, constant], dim=1)

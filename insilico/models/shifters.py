@@ -10,10 +10,12 @@ from insilico.errors import ShapeError
 
 
 class MLPShifter(nn.Module):
-    """Small tanh network from the pupil center to a shift of all readout points.
+    """Small tanh network from the gaze, and where asked behavior, to a shift of all readout points.
 
     Parameters
     ----------
+    inputs : int, default 2
+        Variables it reads: behavior, if any, then gaze x and y.
     hidden_units : int, default 5
         Units of each hidden layer.
     layers : int, default 3
@@ -24,20 +26,21 @@ class MLPShifter(nn.Module):
     neuralpredictors 0.3.0, layers/shifters/mlp.py; defaults: sensorium, models/models.py.
     """
 
-    def __init__(self, *, hidden_units: int = 5, layers: int = 3) -> None:
+    def __init__(self, *, inputs: int = 2, hidden_units: int = 5, layers: int = 3) -> None:
         super().__init__()
-        widths = (2, *(layers - 1) * [hidden_units], 2)
+        self.inputs = inputs
+        widths = (inputs, *(layers - 1) * [hidden_units], 2)
         self.mlp = nn.Sequential()
-        for inputs, outputs in itertools.pairwise(widths):
-            self.mlp.extend([nn.Linear(inputs, outputs), nn.Tanh()])
+        for width, next_width in itertools.pairwise(widths):
+            self.mlp.extend([nn.Linear(width, next_width), nn.Tanh()])
 
-    def forward(self, pupil_center: Tensor) -> Tensor:
+    def forward(self, state: Tensor) -> Tensor:
         """Return the shift of each trial.
 
         Parameters
         ----------
-        pupil_center : float tensor, shape (trial, 2)
-            Standardized gaze.
+        state : float tensor, shape (trial, input)
+            Standardized behavior, if it is read, then gaze x and y.
 
         Returns
         -------
@@ -47,11 +50,12 @@ class MLPShifter(nn.Module):
         Raises
         ------
         ShapeError
-            If there is not one pair a trial.
+            If there is not one value an input and trial.
         """
-        if pupil_center.ndim != 2 or pupil_center.shape[1] != 2:
+        if state.ndim != 2 or state.shape[1] != self.inputs:
             raise ShapeError(
-                f"pupil_center has shape {tuple(pupil_center.shape)}; give one (x, y) a trial"
+                f"what moves the readout has shape {tuple(state.shape)}; give one value a trial "
+                f"and input: (trial, {self.inputs})"
             )
-        shift: Tensor = self.mlp(pupil_center)
+        shift: Tensor = self.mlp(state)
         return shift

@@ -82,7 +82,8 @@ def _positions(data: MouseData) -> torch.Tensor | None:
     neurons = data.mouse.neurons
     if not {"x_um", "y_um"} <= set(neurons):
         return None
-    return torch.tensor(neurons[["x_um", "y_um"]].to_numpy(np.float32))
+    axes = [axis for axis in ("x_um", "y_um", "z_um") if axis in neurons]
+    return torch.tensor(neurons[axes].to_numpy(np.float32))
 
 
 def core_of(network: Network) -> nn.Module:

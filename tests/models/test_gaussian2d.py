@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from insilico.errors import ShapeError, UnitsError
+from insilico.models.outputs import ShiftedELU
 from insilico.models.readouts import readout as base
 from insilico.models.readouts.gaussian2d import FullGaussian2d, normalize_cortex
 from insilico.models.readouts.points import PointReadout
@@ -123,7 +124,9 @@ def test_start_takes_cortical_x_and_y_and_the_inverse_of_the_response():
     readout = FullGaussian2d(3, 3)
     position_um = torch.tensor([[0.0, 10.0, 5.0], [100.0, 10.0, -900.0], [200.0, 40.0, 0.0]])
     mean_response = torch.tensor([0.5, 3.0, 0.0])
-    readout.initialize(position_um=position_um, mean_response=mean_response)
+    readout.initialize(
+        position_um=position_um, mean_response=mean_response, inverse=ShiftedELU().inverse
+    )
     torch.testing.assert_close(readout.source_grid, normalize_cortex(position_um[:, :2]))
     silent = math.log(0.01)
     torch.testing.assert_close(readout.bias.data, torch.tensor([math.log(0.5), 2.0, silent]))
@@ -132,11 +135,11 @@ def test_start_takes_cortical_x_and_y_and_the_inverse_of_the_response():
 def test_start_without_cortical_positions_is_refused_where_they_are_needed():
     readout = FullGaussian2d(3, 4)
     with pytest.raises(UnitsError, match="give position_um, or set the option position"):
-        readout.initialize(position_um=None, mean_response=None)
-    free_readout().initialize(position_um=None, mean_response=None)
+        readout.initialize(position_um=None, mean_response=None, inverse=ShiftedELU().inverse)
+    free_readout().initialize(position_um=None, mean_response=None, inverse=ShiftedELU().inverse)
     readout.source_grid.normal_()
     before = readout.source_grid.clone()
-    readout.initialize(position_um=None, mean_response=None)
+    readout.initialize(position_um=None, mean_response=None, inverse=ShiftedELU().inverse)
     assert torch.equal(readout.source_grid, before)
 
 

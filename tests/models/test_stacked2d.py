@@ -42,7 +42,7 @@ def test_window_is_that_part_of_the_whole_map(case):
     core, stimulus, (rows, columns) = case
     with torch.no_grad():
         whole = core(stimulus)
-        window = core.forward_window(stimulus, rows, columns)
+        window = core.forward_window(stimulus, rows=rows, columns=columns)
     assert whole.shape[-2:] == core.output_shape(*stimulus.shape[-2:])
     torch.testing.assert_close(window, whole[..., rows, columns], rtol=0, atol=1e-12)
 
@@ -50,7 +50,7 @@ def test_window_is_that_part_of_the_whole_map(case):
 def test_window_computes_only_the_pixels_that_reach_it():
     core = Stacked2dCore(1, hidden_channels=2, layers=4).eval()
     stimulus = torch.zeros(1, 1, 36, 64, requires_grad=True)
-    core.forward_window(stimulus, slice(14, 15), slice(20, 21)).sum().backward()
+    core.forward_window(stimulus, rows=slice(14, 15), columns=slice(20, 21)).sum().backward()
     seen = stimulus.grad[0, 0].nonzero()
     field_px = 9 + 6 * 3  # receptive field of the published CNN
     assert (seen.max(dim=0).values - seen.min(dim=0).values + 1).tolist() == [field_px, field_px]
@@ -60,7 +60,7 @@ def test_window_computes_only_the_pixels_that_reach_it():
 def test_empty_or_stepped_window_is_refused(rows):
     core = Stacked2dCore(1, hidden_channels=2).eval()
     with pytest.raises(ShapeError, match="empty or has a step"):
-        core.forward_window(torch.zeros(1, 1, 36, 64), rows, slice(0, 3))
+        core.forward_window(torch.zeros(1, 1, 36, 64), rows=rows, columns=slice(0, 3))
 
 
 @pytest.mark.parametrize(

@@ -13,27 +13,91 @@ from torch.utils.checkpoint import checkpoint
 
 
 class Core(nn.Module, ABC):
-    """Shared features of the stimulus, layer by layer.
+    """Features of the stimulus that all mice share, layer by layer.
 
     Attributes
     ----------
     output_channels : int
         Feature channels of the last layer.
+    lost_frames : int
+        Leading frames of a movie that are not answered; 0 for images.
+    trials_at_once : int or None
+        Trials that a prepared network passes through the core together on a CPU, where larger
+        tensors would run at the speed of memory; None for all.
     checkpoints_activations : bool
         Whether training keeps only the input of each layer, and computes the rest again on the
         way back.
     """
 
     output_channels: int
+    lost_frames: int = 0
+    trials_at_once: int | None = None
     checkpoints_activations: bool = False
 
     @abstractmethod
     def output_shape(self, height: int, width: int) -> tuple[int, int]:
         """Rows and columns of the feature map of a ``height`` by ``width`` input."""
 
+    def output_frames(self, frame_count: int) -> int:
+        """Return how many of a movie's frames are answered; 0 if it is too short."""
+        return max(0, frame_count - self.lost_frames)
+
+    @abstractmethod
+    def forward(self, stimulus: Tensor, state: Tensor | None = None, *, mouse: str = "") -> Tensor:
+        """Return the features of a stimulus.
+
+        Parameters
+        ----------
+        stimulus : float tensor, shape (trial, channel[, frame], y, x)
+            Standardized stimulus.
+        state : float tensor, shape (trial, variable[, frame]), optional
+            Standardized behavior, then gaze, as far as the core reads them.
+        mouse : str
+            Whose brain it is, for cores with a part for each mouse.
+
+        Returns
+        -------
+        float tensor, shape (trial, channel[, frame], y, x)
+            Of a movie the last ``output_frames`` frames.
+        """
+
+    def forward_window(
+        self,
+        stimulus: Tensor,
+        state: Tensor | None = None,
+        *,
+        rows: slice,
+        columns: slice,
+        mouse: str = "",
+    ) -> Tensor:
+        """Return a window of the feature map.
+
+        In evaluation mode this is ``forward(...)[..., rows, columns]``; a core that can leave out
+        what does not reach the window overrides it. (In training mode batch statistics would be
+        those of the window.)
+
+        Parameters
+        ----------
+        stimulus, state, mouse
+            As for :meth:`forward`; the stimulus whole.
+        rows, columns : slice
+            Non-empty window of the feature map; step 1.
+
+        Returns
+        -------
+        float tensor, shape (trial, channel[, frame], row, column)
+
+        Raises
+        ------
+        ShapeError
+            If the window is empty or has a step.
+        """
+        features: Tensor = self(stimulus, state, mouse=mouse)
+        return features[..., rows, columns]
+
     @abstractmethod
     def regularizer(self) -> Tensor:
-        """Roughness of the first layer's kernels, a scalar."""
+        """Penalty on the weights, a scalar: the roughness of kernels, or an L1 norm."""
 
     def _run(self, layer: nn.Module, function: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
         """Return ``function(*inputs)``, recomputed in backward where that was asked for."""

@@ -72,6 +72,9 @@ class Factorized3dCore(Core):
     ratio).
     """
 
+    #: On two CPU cores 8 movies of 150 frames took 0.33 s one by one and 0.54 s together.
+    trials_at_once = 1
+
     def __init__(
         self,
         input_channels: int,
@@ -151,52 +154,25 @@ class Factorized3dCore(Core):
                 )
         return sizes[0], sizes[1]
 
-    def forward(self, stimulus: Tensor, traces: Tensor | None = None) -> Tensor:
-        """Return the features of a movie.
-
-        Parameters
-        ----------
-        stimulus : float tensor, shape (trial, channel, frame, y, x)
-            Standardized movie.
-        traces : float tensor, shape (trial, trace, frame), optional
-            Signals that are the same everywhere in a frame.
-
-        Returns
-        -------
-        float tensor, shape (trial, channel, frame, y, x)
-            The last ``frame - lost_frames`` frames.
-        """
+    def forward(self, stimulus: Tensor, state: Tensor | None = None, *, mouse: str = "") -> Tensor:
+        """Return the features of a movie; see :meth:`Core.forward`."""
         features = stimulus
         for index, layer in enumerate(self.features):
-            entering = None if index else traces
+            entering = None if index else state
             run = functools.partial(self._answer, cast(nn.Sequential, layer), traces=entering)
             features = self._run(layer, run, features)
         return features
 
     def forward_window(
-        self, stimulus: Tensor, traces: Tensor | None = None, *, rows: slice, columns: slice
+        self,
+        stimulus: Tensor,
+        state: Tensor | None = None,
+        *,
+        rows: slice,
+        columns: slice,
+        mouse: str = "",
     ) -> Tensor:
-        """Return a window of every frame's feature map, and compute only what reaches it.
-
-        In evaluation mode this is ``forward(stimulus, traces)[..., rows, columns]`` exactly. (In
-        training mode the batch statistics would be those of the window.)
-
-        Parameters
-        ----------
-        stimulus, traces
-            As for :meth:`forward`; whole frames.
-        rows, columns : slice
-            Non-empty window of the feature map; step 1.
-
-        Returns
-        -------
-        float tensor, shape (trial, channel, frame, row, column)
-
-        Raises
-        ------
-        ShapeError
-            If the window is empty or has a step.
-        """
+        """Compute only what reaches a window of every map; see :meth:`Core.forward_window`."""
         axes = [
             plan_window(
                 window,
@@ -216,7 +192,7 @@ class Factorized3dCore(Core):
             features = self._answer(
                 cast(nn.Sequential, layer),
                 add_margins(features, (*horizontal, *vertical)),
-                traces=None if index else traces,
+                traces=None if index else state,
                 crop=Crop(tuple(stimulus.shape[-2:]), spans[0][1], spans[1][1]),
             )
         return features

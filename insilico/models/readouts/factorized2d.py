@@ -77,7 +77,12 @@ class FullFactorized2d(Readout):
         return masks / (masks.square().sum(dim=(1, 2), keepdim=True).sqrt() + NORM_OFFSET)
 
     def forward(
-        self, features: Tensor, *, neurons: Tensor | None = None, shift: Tensor | None = None
+        self,
+        features: Tensor,
+        *,
+        neurons: Tensor | None = None,
+        shift: Tensor | None = None,
+        state: Tensor | None = None,
     ) -> Tensor:
         """Read the feature map under each neuron's mask; see :meth:`Readout.forward`.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 import torch
@@ -153,7 +154,12 @@ class FullGaussian2d(Readout):
         return (means + spread).clamp(-1, 1)
 
     def forward(
-        self, features: Tensor, *, neurons: Tensor | None = None, shift: Tensor | None = None
+        self,
+        features: Tensor,
+        *,
+        neurons: Tensor | None = None,
+        shift: Tensor | None = None,
+        state: Tensor | None = None,
     ) -> Tensor:
         """Read each neuron's point of a feature map; see :meth:`Readout.forward`.
 
@@ -191,9 +197,15 @@ class FullGaussian2d(Readout):
                 map_shape=map_shape,
             )
 
-    def initialize(self, *, position_um: Tensor | None, mean_response: Tensor | None) -> None:
+    def initialize(
+        self,
+        *,
+        position_um: Tensor | None,
+        mean_response: Tensor | None,
+        inverse: Callable[[Tensor], Tensor],
+    ) -> None:
         """Set the bias, and the cortical positions where they are used; see :class:`Readout`."""
-        super().initialize(position_um=position_um, mean_response=mean_response)
+        super().initialize(position_um=position_um, mean_response=mean_response, inverse=inverse)
         if self.position != "cortex":
             return
         if position_um is not None:

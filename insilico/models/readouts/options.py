@@ -6,6 +6,8 @@ import dataclasses
 from collections.abc import Callable
 from typing import Literal
 
+from torch import Tensor, nn
+
 from insilico.errors import CheckpointError
 from insilico.models.readouts.factorized2d import FullFactorized2d
 from insilico.models.readouts.gaussian2d import FullGaussian2d, GaussType
@@ -45,9 +47,61 @@ class ReadoutOptions:
     pool_steps: int = 2
     pool_kernel: int = 3
 
+    @property
+    def readout_reads_state(self) -> bool:
+        """Whether behavior and gaze enter the readout."""
+        return False
+
+
+class Neck(nn.Module):
+    """What all mice's readouts share, between the core and them; nothing, by default.
+
+    Parameters
+    ----------
+    channels : int
+        Feature channels of the core.
+
+    Attributes
+    ----------
+    output_channels : int
+        Channels that the readouts see.
+    is_identity : bool
+        Whether features pass unchanged.
+    """
+
+    is_identity: bool = True
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.output_channels = channels
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Return the map (row, channel, y, x) that readouts see."""
+        return features
+
+
+def build_neck(options: ReadoutOptions, channels: int, *, map_shape: tuple[int, int]) -> Neck:
+    """Build what all mice's readouts of one kind share.
+
+    Parameters
+    ----------
+    options : ReadoutOptions
+        Which kind, and its options.
+    channels : int
+        Feature channels of the core.
+    map_shape : (int, int)
+        Rows and columns of the feature map.
+    """
+    return Neck(channels)
+
 
 def build_readout(
-    options: ReadoutOptions, channels: int, neuron_count: int, *, map_shape: tuple[int, int]
+    options: ReadoutOptions,
+    channels: int,
+    neuron_count: int,
+    *,
+    map_shape: tuple[int, int],
+    state_count: int = 0,
 ) -> Readout:
     """Build one mouse's readout.
 
@@ -61,6 +115,8 @@ def build_readout(
         Number of neurons.
     map_shape : (int, int)
         Rows and columns of the feature map.
+    state_count : int
+        Variables of behavior and gaze, for readouts that read them.
 
     Raises
     ------

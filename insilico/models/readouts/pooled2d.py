@@ -90,7 +90,12 @@ class PointPooled2d(Readout):
         return select_neurons(self.grid[0, :, 0], neurons, axis=0).clamp(-1, 1)
 
     def forward(
-        self, features: Tensor, *, neurons: Tensor | None = None, shift: Tensor | None = None
+        self,
+        features: Tensor,
+        *,
+        neurons: Tensor | None = None,
+        shift: Tensor | None = None,
+        state: Tensor | None = None,
     ) -> Tensor:
         """Read each neuron's point at every scale; see :meth:`Readout.forward`.
 

@@ -13,10 +13,6 @@ from torch.utils.checkpoint import checkpoint
 from insilico.errors import ShapeError, UnitsError
 from insilico.models.readouts.points import PointReadout
 
-#: Smallest mean response, in standard deviations, that a bias is set to: that of a silent neuron
-#: would be minus infinity.
-SILENT_RESPONSE = 0.01
-
 #: Feature values (trial · channel · neuron) read at once, about 0.5 GB of float32. More neurons are
 #: read in parts, and in training read again on the way back.
 VALUES_AT_ONCE = 1 << 27
@@ -33,15 +29,23 @@ class Readout(nn.Module, ABC):
         Value where the feature map is zero.
     accepts_shift : bool
         Whether gaze can move what the neurons read.
+    reads_state : bool
+        Whether behavior and gaze add to what the neurons read.
     """
 
     neuron_count: int
     bias: nn.Parameter
     accepts_shift: ClassVar[bool] = True
+    reads_state: bool = False
 
     @abstractmethod
     def forward(
-        self, features: Tensor, *, neurons: Tensor | None = None, shift: Tensor | None = None
+        self,
+        features: Tensor,
+        *,
+        neurons: Tensor | None = None,
+        shift: Tensor | None = None,
+        state: Tensor | None = None,
     ) -> Tensor:
         """Read each neuron's value from a feature map.
 
@@ -53,6 +57,8 @@ class Readout(nn.Module, ABC):
             The asked neurons, which are all that is computed; all when left out.
         shift : float tensor, shape (trial, 2), optional
             Displacement (x, y) of what is read, where the map is 2 wide.
+        state : float tensor, shape (trial, variable), optional
+            Standardized behavior, then gaze; a readout that does not read it leaves it aside.
 
         Returns
         -------
@@ -89,7 +95,13 @@ class Readout(nn.Module, ABC):
         """
         return None
 
-    def initialize(self, *, position_um: Tensor | None, mean_response: Tensor | None) -> None:
+    def initialize(
+        self,
+        *,
+        position_um: Tensor | None,
+        mean_response: Tensor | None,
+        inverse: Callable[[Tensor], Tensor],
+    ) -> None:
         """Start from what was measured, before training.
 
         Parameters
@@ -97,7 +109,9 @@ class Readout(nn.Module, ABC):
         position_um : float tensor, shape (neuron, 2 or 3), optional
             Cortical x, y and depth, micrometers.
         mean_response : float tensor, shape (neuron,), optional
-            Mean standardized response. Below 0.01 counts as 0.01.
+            Mean standardized response.
+        inverse : callable
+            Returns the value that the output function turns into a response.
 
         Raises
         ------
@@ -109,7 +123,7 @@ class Readout(nn.Module, ABC):
         if mean_response is not None:
             self._check_rows("mean_response", mean_response, ndim=1)
             with torch.no_grad():
-                self.bias.copy_(inverse_response(mean_response.to(self.bias)))
+                self.bias.copy_(inverse(mean_response.to(self.bias)))
 
     def _check_rows(self, name: str, values: Tensor, *, ndim: int) -> None:
         if values.ndim != ndim or len(values) != self.neuron_count:
@@ -119,22 +133,6 @@ class Readout(nn.Module, ABC):
             )
         if not torch.isfinite(values).all():
             raise UnitsError(f"{name} has values that are not finite; leave those neurons out")
-
-
-def inverse_response(response: Tensor) -> Tensor:
-    """Return the value z at which ``ELU(z) + 1`` is the response.
-
-    Parameters
-    ----------
-    response : float tensor
-        Standardized responses; below 0.01 counts as 0.01.
-
-    Returns
-    -------
-    float tensor
-    """
-    response = response.clamp(min=SILENT_RESPONSE)
-    return torch.where(response > 1, response - 1, response.log())
 
 
 def read_in_parts(read: Callable[..., Tensor], features: Tensor, *by_neuron: Tensor) -> Tensor:
