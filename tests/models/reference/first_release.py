@@ -229,7 +229,7 @@ def perturb(network: nn.Module, *, seed: int) -> None:
         elif name not in learned and kind != "running_mean":
             continue
         elif kind in ("_features", "features"):
-            new = rng.normal(0, 0.3, shape)
+            new = rng.normal(0, 0.35 * shape[1] ** -0.5, shape)  # logits of about one
         elif kind == "spatial":
             new = rng.normal(0, 0.1, shape)
         elif kind.startswith(("weight", "bias_", "running")) or len(shape) == 1:
