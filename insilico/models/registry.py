@@ -16,7 +16,11 @@ Example = tuple[Mapping[str, Any], Mapping[str, int]]
 Class = TypeVar("Class", bound=Callable[..., Network])
 
 #: Modules that register the architectures of this package.
-_HOMES = ("insilico.models.factorized3d", "insilico.models.sensorium2022")
+_HOMES = (
+    "insilico.models.factorized3d",
+    "insilico.models.rotation_gru",
+    "insilico.models.sensorium2022",
+)
 
 
 @dataclasses.dataclass(frozen=True)
