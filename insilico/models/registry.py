@@ -20,6 +20,7 @@ _HOMES = (
     "insilico.models.factorized3d",
     "insilico.models.rotation_gru",
     "insilico.models.sensorium2022",
+    "insilico.models.vivit",
 )
 
 

@@ -27,12 +27,15 @@ class Core(nn.Module, ABC):
     checkpoints_activations : bool
         Whether training keeps only the input of each layer, and computes the rest again on the
         way back.
+    idle_parameters : frozenset of str
+        Parameters that published weights have and no answer depends on.
     """
 
     output_channels: int
     lost_frames: int = 0
     trials_at_once: int | None = None
     checkpoints_activations: bool = False
+    idle_parameters: frozenset[str] = frozenset()
 
     @abstractmethod
     def output_shape(self, height: int, width: int) -> tuple[int, int]:

@@ -1,0 +1,280 @@
+"""The core of ViV1T: a transformer over the patches of each frame, then over the times of each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from insilico.models.cores.core import Core
+from insilico.models.cores.norms import NormKind, build_norm
+from insilico.models.cores.patch_tokens import PatchEmbedding, PatchGrid
+from insilico.models.cores.position_encoding import PositionEncoding, PositionKind
+from insilico.models.cores.vivit_blocks import (
+    ActivationKind,
+    RegisteredTransformer,
+    build_activation,
+)
+from insilico.models.rollout import roll_out
+
+#: Tokens that pass through the blocks together. On a CPU small working sets stay in the cache; a
+#: GPU wants many.
+CPU_TOKENS, GPU_TOKENS = 1 << 11, 1 << 20
+
+
+class TokenDropout(nn.Module):
+    """Set whole tokens to zero in training, and scale those that stay."""
+
+    def __init__(self, probability: float) -> None:
+        super().__init__()
+        self.probability = probability
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Drop tokens of ``tokens`` (…, channel)."""
+        if not self.training or self.probability == 0:
+            return tokens
+        kept = 1 - self.probability
+        return tokens * tokens.new_empty(*tokens.shape[:-1], 1).bernoulli_(kept).div_(kept)
+
+
+class ViViTCore(Core):
+    """Tokens of space-time patches, a spatial transformer, and a temporal one.
+
+    Frames are independent until the temporal transformer, and patches are independent in it, so
+    both stages run over a few frames, or a few patches, at a time: the working set stays in a CPU's
+    cache, and the peak of memory is one tensor of tokens.
+
+    Parameters
+    ----------
+    grid : PatchGrid
+        How the movie is cut.
+    channels : int
+        Channels of the stimulus.
+    state_count : int
+        Variables that enter as constant channels.
+    width : int
+        Channels of a token, and of the feature map.
+    spatial_depth, temporal_depth : int
+        Blocks of each transformer.
+    registers : int
+        Learned tokens added to each frame, and to each patch's times.
+    is_causal : bool
+        Whether a time sees only itself and earlier ones.
+    position_encoding : str
+        See :class:`~insilico.models.cores.position_encoding.PositionEncoding`.
+    patch_norm : bool
+        Whether patches are normalized before they are mapped, and tokens after.
+    norm : {"layernorm", "rmsnorm", "dyt"}
+        All normalizations.
+    token_dropout : float
+        Probability of a whole token to be dropped.
+    activation : str
+        After the last block.
+    compatibility : bool
+        Reproduce the published rotary scale; see
+        :class:`~insilico.models.cores.vivit_blocks.RotaryEmbedding`.
+    **block
+        ``heads``, ``head_width``, ``feedforward``, ``feedforward_activation``,
+        ``normalizes_queries`` and dropouts of
+        :class:`~insilico.models.cores.vivit_blocks.ParallelBlock`.
+
+    References
+    ----------
+    ViV1T-closed-loop, viv1t/model/core/vivit.py.
+    """
+
+    def __init__(
+        self,
+        grid: PatchGrid,
+        *,
+        channels: int,
+        state_count: int,
+        width: int,
+        spatial_depth: int,
+        temporal_depth: int,
+        registers: int,
+        is_causal: bool,
+        position_encoding: PositionKind,
+        patch_norm: bool,
+        norm: NormKind,
+        token_dropout: float,
+        activation: ActivationKind,
+        compatibility: bool,
+        **block: Any,
+    ) -> None:
+        super().__init__()
+        self.grid = grid
+        self.output_channels = width
+        self.lost_frames = grid.patch_frames - 1 - grid.leading_frames
+        self.embedding = PatchEmbedding(
+            grid,
+            channels=channels,
+            state_count=state_count,
+            width=width,
+            norm=norm if patch_norm else None,
+        )
+        self.token_norm = build_norm(norm, width) if patch_norm else nn.Identity()
+        self.token_dropout = TokenDropout(token_dropout)
+        times = grid.frames(grid.max_frames)
+        self.positions = PositionEncoding(
+            position_encoding, shape=grid.shape, times=times, width=width, dropout=token_dropout
+        )
+        shared = {"registers": registers, "norm": norm, "compatibility": compatibility, **block}
+        self.spatial = RegisteredTransformer(
+            spatial_depth,
+            width,
+            length=grid.shape[0] * grid.shape[1],
+            is_causal=False,
+            has_rotary=position_encoding == "rotary",
+            **shared,
+        )
+        self.temporal = RegisteredTransformer(
+            temporal_depth,
+            width,
+            length=times,
+            is_causal=is_causal,
+            has_rotary=position_encoding.endswith("rotary"),
+            **shared,
+        )
+        self.activation = build_activation(activation)
+        #: Parameters that no answer depends on; see RegisteredTransformer.
+        self.idle_parameters = frozenset({"temporal.registers"} if is_causal and registers else ())
+
+    def output_shape(self, height: int, width: int) -> tuple[int, int]:
+        """Rows and columns of patches."""
+        return self.grid.shape
+
+    def output_frames(self, frame_count: int) -> int:
+        """Return how many times of a movie are answered."""
+        return self.grid.frames(frame_count)
+
+    def regularizer(self) -> Tensor:
+        """Sum of all absolute weights; the published training gives it no weight."""
+        return torch.stack([parameter.abs().sum() for parameter in self.parameters()]).sum()
+
+    def forward(self, stimulus: Tensor, state: Tensor | None = None, *, mouse: str = "") -> Tensor:
+        """Return the features of a movie; see :meth:`Core.forward`."""
+        return _as_map(self._over_times(self._over_patches(stimulus, state)), self.grid.shape)
+
+    def forward_window(
+        self,
+        stimulus: Tensor,
+        state: Tensor | None = None,
+        *,
+        rows: slice,
+        columns: slice,
+        mouse: str = "",
+    ) -> Tensor:
+        """Follow only the asked patches through time; see :meth:`Core.forward_window`."""
+        tokens = self._over_patches(stimulus, state)
+        height, width = self.grid.shape
+        asked = tokens.view(*tokens.shape[:2], height, width, -1)[:, :, rows, columns]
+        return _as_map(self._over_times(asked.flatten(2, 3)), tuple(asked.shape[2:4]))
+
+    def _over_patches(self, stimulus: Tensor, state: Tensor | None) -> Tensor:
+        """Return the tokens (trial, time, patch, channel) after the spatial transformer."""
+        self.positions.check(self.grid.frames(stimulus.shape[2]))
+        movie, values = self.embedding.pad(stimulus, state)
+        weights = self.embedding.weights()
+
+        def run(part: Tensor, part_values: Tensor | None, start: int, count: int) -> Tensor:
+            tokens = self.embedding.embed(part, part_values, weights, slice(0, count))
+            tokens = self.positions(self.token_dropout(self.token_norm(tokens)), start)
+            trials = len(tokens)
+            return _split(self.spatial(tokens.flatten(0, 1)), trials)
+
+        length, stride = self.grid.patch_frames, self.grid.stride_frames
+        parts = []
+        times = self.grid.frames(stimulus.shape[2])
+        for span in _spans(times, self._frame_tokens(stimulus), stimulus.device):
+            count = span.stop - span.start
+            frames = slice(span.start * stride, (span.stop - 1) * stride + length)
+            part_values = None if values is None else values[:, :, frames]
+            parts.append(
+                self._maybe_again(run, movie[:, :, frames], part_values, span.start, count)
+            )
+        return torch.cat(parts, dim=1)
+
+    def _over_times(self, tokens: Tensor) -> Tensor:
+        """Return ``tokens`` (trial, time, patch, channel) after the temporal transformer."""
+        trials, times, patches, _ = tokens.shape
+
+        def run(part: Tensor) -> Tensor:
+            rows = self.temporal(part.transpose(1, 2).flatten(0, 1))
+            return self.activation(_split(rows, trials).transpose(1, 2))
+
+        spans = _spans(patches, trials * times, tokens.device)
+        return torch.cat([self._maybe_again(run, tokens[:, :, span]) for span in spans], dim=2)
+
+    def attention_maps(
+        self, stimulus: Tensor, state: Tensor | None = None, *, mouse: str = ""
+    ) -> tuple[Tensor, Tensor]:
+        """Return where, and when, the network looks: attention rollout.
+
+        Parameters
+        ----------
+        stimulus, state, mouse
+            As for :meth:`forward`.
+
+        Returns
+        -------
+        spatial : float tensor, shape (trial, time, row, column)
+            For each frame, the mean over patches of what each draws from every patch; sums to one.
+        temporal : float tensor, shape (trial, time)
+            The mean over patches and times of what each draws from every time; sums to one. Under a
+            causal mask early times are seen by more, so it falls with time by construction.
+
+        References
+        ----------
+        Abnar and Zuidema 2020, "Quantifying attention flow in transformers"; ViV1T-closed-loop,
+        viv1t/utils/attention_rollout.py.
+        """
+        tokens = self._tokens(stimulus, state)
+        trials, times, patches, _ = tokens.shape
+        drawn, entered = [], []
+        for span in _spans(times, trials * patches, tokens.device):
+            rows = tokens[:, span].flatten(0, 1)
+            drawn.append(roll_out(self.spatial.attention(rows)).mean(dim=1))
+            entered.append(_split(self.spatial(rows), trials))
+        spatial = torch.cat([_split(part, trials) for part in drawn], dim=1)
+        tokens = torch.cat(entered, dim=1)
+        temporal = tokens.new_zeros(trials, times)
+        for span in _spans(patches, trials * times, tokens.device):
+            rows = tokens[:, :, span].transpose(1, 2).flatten(0, 1)
+            seen = roll_out(self.temporal.attention(rows)).mean(dim=1)
+            temporal += _split(seen, trials).sum(dim=1) / patches
+        return spatial.view(trials, times, *self.grid.shape), temporal
+
+    def _tokens(self, stimulus: Tensor, state: Tensor | None) -> Tensor:
+        """Return the tokens (trial, time, patch, channel) before any block."""
+        return cast(Tensor, self.positions(self.token_norm(self.embedding(stimulus, state))))
+
+    def _frame_tokens(self, stimulus: Tensor) -> int:
+        rows, columns = self.grid.shape
+        return len(stimulus) * (rows * columns + self.spatial.register_count)
+
+    def _maybe_again(self, run: Callable[..., Tensor], *inputs: Any) -> Tensor:
+        """Return ``run(*inputs)``, computed again on the way back where that was asked for."""
+        if not (self.checkpoints_activations and torch.is_grad_enabled()):
+            return run(*inputs)
+        output: Tensor = checkpoint(run, *inputs, use_reentrant=False)
+        return output
+
+
+def _spans(count: int, tokens: int, device: torch.device) -> list[slice]:
+    """Return what passes through the blocks together, of ``count`` rows of so many tokens."""
+    at_once = max(1, (CPU_TOKENS if device.type == "cpu" else GPU_TOKENS) // tokens)
+    return [slice(start, min(start + at_once, count)) for start in range(0, count, at_once)]
+
+
+def _split(rows: Tensor, trials: int) -> Tensor:
+    """Turn (trial · item, …) into (trial, item, …)."""
+    return rows.view(trials, -1, *rows.shape[1:])
+
+
+def _as_map(tokens: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """Return tokens (trial, time, patch, channel) as a map (trial, channel, time, row, column)."""
+    return tokens.view(*tokens.shape[:2], *shape, tokens.shape[-1]).permute(0, 4, 1, 2, 3)
