@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import pickle
+import struct
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,18 @@ import torch
 from torch import Tensor, nn
 
 from insilico.errors import CheckpointError
+
+#: All that zipfile raises on damaged archives but OSError (RuntimeError: a password is needed).
+_ZIP_FAULTS = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    EOFError,
+    ValueError,
+    RuntimeError,
+    LookupError,
+    OverflowError,
+)
 
 #: Mismatches named in one message; the rest are counted.
 NAMED_MISMATCHES = 5
@@ -72,7 +86,7 @@ def read_archive(path: Path) -> Any:
     CheckpointError
         If the file is missing, foreign or damaged, or would need pickled objects.
     """
-    _check_archive(path)
+    check_archive(path)
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
@@ -87,23 +101,50 @@ def read_archive(path: Path) -> Any:
         ) from error
 
 
-def _check_archive(path: Path) -> None:
-    """Refuse what is no intact zip archive: PyTorch itself ignores the checksums inside."""
+def check_archive(path: Path) -> None:
+    """Refuse what is no intact zip archive: PyTorch itself ignores the checksums inside.
+
+    Parameters
+    ----------
+    path : Path
+        A file that should be in PyTorch's zip format.
+
+    Raises
+    ------
+    CheckpointError
+        If the file is missing, cut off, damaged or none; what came instead of a download is named.
+    """
     if not path.is_file():
         what = "is a folder" if path.is_dir() else "does not exist"
         raise CheckpointError(f"{path} {what}; give a .pth file with published weights")
     try:
         with zipfile.ZipFile(path) as archive:
             damaged = archive.testzip()
-    except (zipfile.BadZipFile, EOFError, NotImplementedError) as error:
+    except _ZIP_FAULTS as error:
         raise CheckpointError(
-            f"{path} is cut off or no PyTorch weight file (those are zip archives); get it again, "
-            "or save it again with a current PyTorch"
+            f"{path} is cut off or no PyTorch weight file (those are zip archives)"
+            f"{_instead(path)}; get it again, or save it again with a current PyTorch"
         ) from error
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read ({error.strerror}); check it") from error
     if damaged is not None:
         raise CheckpointError(f"{path} is damaged in its part {damaged!r}; get it again")
+
+
+def _instead(path: Path) -> str:
+    """Name what lies in the place of weights that were not downloaded, for the message."""
+    with path.open("rb") as file:
+        start = file.read(512).lstrip().lower()
+    if not start:
+        return ": it is empty, so its download never began"
+    if start.startswith(b"version https://git-lfs"):
+        return (
+            ": it is a Git LFS pointer, which names the weights and does not hold them ('git lfs "
+            "pull' fetches them)"
+        )
+    if start.startswith((b"<!doctype html", b"<html")):
+        return ": it is a web page, so its address was that of a page and not of the file"
+    return ""
 
 
 def _describe(state: object) -> str:
