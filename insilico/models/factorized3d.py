@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from insilico.models.core_readout import CoreReadoutNetwork, CoreReadoutOptions
 from insilico.models.cores.factorized3d import Factorized3dCore
+from insilico.models.cores.trace_coding import TraceCoding
 from insilico.models.registry import Example, register
 from insilico.stimuli.stimuli import Kind
 
@@ -25,7 +26,7 @@ class Factorized3dOptions(CoreReadoutOptions):
     Parameters
     ----------
     channels, spatial_kernels, temporal_kernels, spatial_strides, pad_input, is_linear, momentum, \
-dropout, temporal_ratio
+dropout, temporal_ratio, gru_channels, gru_kernel, trace_coding, position_planes
         As for :class:`~insilico.models.cores.factorized3d.Factorized3dCore`.
     others
         As for :class:`~insilico.models.core_readout.CoreReadoutOptions`.
@@ -44,6 +45,10 @@ dropout, temporal_ratio
     momentum: float = 0.7
     dropout: float = 0.0
     temporal_ratio: float = 0.001
+    gru_channels: int = 0
+    gru_kernel: int = 9
+    trace_coding: TraceCoding = "values"
+    position_planes: bool = False
 
 
 def _examples() -> dict[str, Example]:
@@ -65,6 +70,21 @@ def _examples() -> dict[str, Example]:
             | {"pad_input": False, "spatial_strides": (2, 1), "core_reads_gaze": True},
             {"mouse-a": 12},
         ),
+        "recurrent": (
+            small | state | {"gru_channels": 5, "gru_kernel": 3, "pad_input": False},
+            {"mouse-a": 12},
+        ),
+        "differences and planes of position": (
+            small
+            | state
+            | {"trace_coding": "values and differences", "core_reads_gaze": True}
+            | {"position_planes": True, "spatial_strides": (2, 1)},
+            {"mouse-a": 12},
+        ),
+        "recurrent traces": (
+            small | state | {"trace_coding": "recurrent", "position_planes": True},
+            {"mouse-a": 12},
+        ),
         "free positions": (
             small
             | {"position": "free", "gauss_type": "isotropic", "initial_position_range": 1.0}
@@ -73,6 +93,32 @@ def _examples() -> dict[str, Example]:
         ),
         "factorized readout": (small | {"readout": "factorized"}, {"mouse-a": 12, "mouse-b": 7}),
         "pooled readout": (small | state | {"readout": "pooled"}, {"mouse-a": 12}),
+        "depth": (
+            small
+            | state
+            | {"readout": "depth_gaussian", "depth_groups": 2, "output": "exponential"}
+            | {"shifter_reads": "behavior and gaze", "initial_sigma": 1.0},
+            {"mouse-a": 12, "mouse-b": 7},
+        ),
+        "state encoder": (
+            small | state | {"has_state_encoder": True, "readout_dropout": 0.1, "modulator": "mlp"},
+            {"mouse-a": 12},
+        ),
+        "attention readout": (
+            small
+            | {"readout": "attention", "key_channels": 6, "readout_compatibility": True}
+            | {"behavior_names": BEHAVIOR_NAMES, "modulator": "window", "output": "softplus"},
+            {"mouse-a": 12},
+        ),
+        "convolutional readout": (
+            small | {"readout": "convolutional", "modulator": "linear", "output": "sigmoid"},
+            {"mouse-a": 12},
+        ),
+        "linear readout": (small | {"readout": "linear", "output": "identity"}, {"mouse-a": 12}),
+        "recurrent modulator": (
+            small | state | {"modulator": "gru", "modulator_hidden_units": 4},
+            {"mouse-a": 12, "mouse-b": 7},
+        ),
     }
 
 
@@ -113,5 +159,9 @@ class Factorized3d(CoreReadoutNetwork):
             momentum=options.momentum,
             dropout=options.dropout,
             temporal_ratio=options.temporal_ratio,
+            gru_channels=options.gru_channels,
+            gru_kernel=options.gru_kernel,
+            trace_coding=options.trace_coding,
+            position_planes=options.position_planes,
         )
         super().__init__(options, core, neuron_counts)

@@ -176,6 +176,64 @@ def test_traces_enter_as_planes_of_the_stimulus(pad_input, stride):
         torch.testing.assert_close(gradient, expected, rtol=1e-10, atol=1e-9)
 
 
+@pytest.mark.parametrize("pad_input", [True, False])
+@pytest.mark.parametrize("coding", ["values", "values and differences", "recurrent"])
+def test_coded_traces_and_positions_enter_as_planes_of_the_stimulus(pad_input, coding):
+    torch.manual_seed(0)
+    core = Factorized3dCore(
+        1,
+        trace_count=3,
+        trace_coding=coding,
+        position_planes=True,
+        channels=(4,),
+        spatial_kernels=(5,),
+        temporal_kernels=(3,),
+        spatial_strides=(2,),
+        pad_input=pad_input,
+        is_linear=True,
+    ).double()
+    stimulus = torch.randn(2, 1, 6, 9, 12, dtype=torch.float64)
+    state = torch.randn(2, 3, 6, dtype=torch.float64)
+    traces = [state]
+    if coding == "values and differences":
+        before = torch.cat([state[:, :, :1], state[:, :, :-1]], dim=2)
+        traces.append((state - before) / 30)
+    elif coding == "recurrent":
+        traces = [literal_gru(core.traces.gru, state)]
+    planes = [values[..., None, None].expand(-1, -1, -1, 9, 12) for values in traces]
+    rows = torch.linspace(-1, 1, 9).double()[:, None].expand(2, 1, 6, 9, 12)
+    columns = torch.linspace(-1, 1, 12).double().expand(2, 1, 6, 9, 12)
+    spatial, temporal = core.features[0]
+    plain = temporal(spatial(torch.cat([stimulus, *planes, rows, columns], dim=1)))
+    torch.testing.assert_close(core(stimulus, state), plain, rtol=0, atol=1e-7)
+
+
+def literal_gru(gru, state):
+    """Run a gated recurrent unit over (trial, variable, frame), one formula after the other."""
+    hidden, states = torch.zeros_like(state[:, :, 0]), []
+    for frame in range(state.shape[2]):
+        driven = state[:, :, frame] @ gru.weight_ih_l0.T + gru.bias_ih_l0
+        recurrent = hidden @ gru.weight_hh_l0.T + gru.bias_hh_l0
+        reset, update, new = zip(driven.chunk(3, dim=1), recurrent.chunk(3, dim=1), strict=True)
+        update = torch.sigmoid(sum(update))
+        candidate = torch.tanh(new[0] + torch.sigmoid(sum(reset)) * new[1])
+        hidden = (1 - update) * candidate + update * hidden
+        states.append(hidden)
+    return torch.stack(states, dim=2)
+
+
+def test_recurrent_unit_goes_over_the_features_of_the_last_layer():
+    network = small_network(gru_channels=5, gru_kernel=3)
+    core, stimulus = network.core, random_inputs()["stimulus"]
+    plain = small_network()
+    assert core.output_channels == network.readout["a"]._features.shape[1] == 5
+    features = core.gru(plain.core(stimulus))
+    kept = {n: v for n, v in core.state_dict().items() if not n.startswith("gru.")}
+    plain.core.load_state_dict(kept)
+    assert not torch.equal(core(stimulus), features)
+    torch.testing.assert_close(core(stimulus), core.gru(plain.core(stimulus)), rtol=0, atol=0)
+
+
 @st.composite
 def core_and_window(draw):
     torch.manual_seed(draw(st.integers(0, 1000)))
@@ -184,6 +242,10 @@ def core_and_window(draw):
     core = Factorized3dCore(
         1,
         trace_count=traces,
+        trace_coding=draw(st.sampled_from(["values", "values and differences", "recurrent"])),
+        position_planes=draw(st.booleans()),
+        gru_channels=draw(st.sampled_from([0, 0, 2])),
+        gru_kernel=3,
         channels=(3,) * layers,
         spatial_kernels=draw(st.tuples(*layers * [st.sampled_from([1, 3, 5])])),
         temporal_kernels=draw(st.tuples(*layers * [st.integers(1, 3)])),

@@ -85,7 +85,7 @@ class ConvGRU(nn.Module):
             hidden = features.new_zeros(trials, self.hidden_channels, *size)
         weight, bias = self._together("update_input", "reset_input", "candidate_input")
         folded = features.transpose(1, 2).flatten(0, 1)
-        driven = F.conv2d(folded, weight, bias, padding="same").unflatten(0, (trials, frames))
+        driven = F.conv2d(folded, weight, bias, padding="same").view(trials, frames, -1, *size)
         weight, bias = self._together("update_hidden", "reset_hidden")
         gate_channels = 2 * self.hidden_channels
         states = []
@@ -108,11 +108,12 @@ class ConvGRU(nn.Module):
         )
 
 
-def recur(
-    gru: ConvGRU,
-    parts: Iterable[Tensor],
-    run: Callable[[nn.Module, nn.Module, Tensor, Tensor | None], Tensor],
-) -> Tensor:
+def in_parts(movie: Tensor) -> tuple[Tensor, ...]:
+    """Return the frames of (trial, channel, frame, y, x), ``FRAMES_AT_ONCE`` at a time."""
+    return torch.split(movie, FRAMES_AT_ONCE, dim=2)
+
+
+def recur(gru: ConvGRU, parts: Iterable[Tensor], run: Callable[..., Tensor]) -> Tensor:
     """Return the states after all frames of a movie that comes in parts.
 
     Parameters
@@ -120,9 +121,9 @@ def recur(
     gru : ConvGRU
         The recurrent unit.
     parts : iterable of float tensor, shape (trial, channel, frame, y, x)
-        Frames in order, about ``FRAMES_AT_ONCE`` each.
+        Frames in order.
     run : callable
-        ``run(layer, function, *inputs)``, as a core has it.
+        ``run(layer, function, *inputs)`` returns ``function(*inputs)``, as a core has it.
 
     Returns
     -------
@@ -130,5 +131,6 @@ def recur(
     """
     states: list[Tensor] = []
     for part in parts:
-        states.append(run(gru, gru, part, states[-1][:, :, -1] if states else None))
+        before = [states[-1][:, :, -1]] if states else []
+        states.append(run(gru, gru, part, *before))
     return torch.cat(states, dim=2)

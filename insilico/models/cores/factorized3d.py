@@ -10,9 +10,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from insilico.errors import ShapeError
+from insilico.models.cores.conv_gru import ConvGRU, in_parts, recur
 from insilico.models.cores.core import Core
 from insilico.models.cores.regularizers import LaplaceL2Norm, temporal_roughness
-from insilico.models.cores.traces import add_traces, maps_of_ones
+from insilico.models.cores.trace_coding import TraceCoding, TraceEncoder
+from insilico.models.cores.traces import add_traces, map_of_positions, maps_of_ones
 from insilico.models.cores.windows import add_margins, plan_window
 
 
@@ -42,7 +44,14 @@ class Factorized3dCore(Core):
     input_channels : int
         Stimulus channels.
     trace_count : int, default 0
-        Signals that enter as channels after the stimulus, each the same everywhere in a frame.
+        Variables of behavior and gaze. They enter as channels after the stimulus, each the same
+        everywhere in a frame.
+    trace_coding : {"values", "values and differences", "recurrent"}
+        What is made of them before; see
+        :class:`~insilico.models.cores.trace_coding.TraceEncoder`.
+    position_planes : bool, default False
+        Whether two more channels say where a pixel is: from -1 to 1 over the rows, and over the
+        columns.
     channels : tuple of int
         Feature channels by layer.
     spatial_kernels, temporal_kernels : tuple of int
@@ -59,17 +68,23 @@ class Factorized3dCore(Core):
         Probability to drop a whole channel after each layer but the last.
     temporal_ratio : float, default 0.001
         Weight of temporal roughness, relative to spatial roughness, in :meth:`regularizer`.
+    gru_channels : int, default 0
+        Channels of a convolutional recurrent unit after the last layer; 0 for none.
+    gru_kernel : int, default 9
+        Odd side of its kernels, pixels.
 
     Raises
     ------
     ShapeError
-        If the layers do not match in number, a size is impossible, or a spatial kernel is even.
+        If the layers do not match in number, a size is impossible, or a spatial or recurrent kernel
+        is even.
 
     References
     ----------
     ViV1T-closed-loop, viv1t/model/core/fcnn.py (padded), and sensorium_2023,
     sensorium/models/make_model.py (not padded; its weights of roughness, 10 and 0.01, give the
-    ratio).
+    ratio; a recurrent unit with the option ``use_gru``). Coded traces and planes of position: ViV1T
+    (first release), src/viv1t/model/core/factorized_baseline.py, behavior modes 6 to 9.
     """
 
     #: On two CPU cores 8 movies of 150 frames took 0.33 s one by one and 0.54 s together.
@@ -80,6 +95,8 @@ class Factorized3dCore(Core):
         input_channels: int,
         *,
         trace_count: int = 0,
+        trace_coding: TraceCoding = "values",
+        position_planes: bool = False,
         channels: tuple[int, ...] = (16, 32, 64, 128),
         spatial_kernels: tuple[int, ...] = (11, 5, 5, 5),
         temporal_kernels: tuple[int, ...] = (11, 5, 5, 5),
@@ -89,18 +106,23 @@ class Factorized3dCore(Core):
         momentum: float = 0.7,
         dropout: float = 0.0,
         temporal_ratio: float = 0.001,
+        gru_channels: int = 0,
+        gru_kernel: int = 9,
     ) -> None:
         super().__init__()
         _check_sizes(channels, spatial_kernels, temporal_kernels, spatial_strides)
         self.input_channels = input_channels
-        self.output_channels = channels[-1]
+        self.output_channels = gru_channels or channels[-1]
         self.spatial_kernels = spatial_kernels
         self.spatial_strides = spatial_strides
         self.paddings = tuple(kernel // 2 if pad_input else 0 for kernel in spatial_kernels)
         self.lost_frames = sum(temporal_kernels) - len(temporal_kernels)
         self.temporal_ratio = temporal_ratio
+        self.traces = TraceEncoder(trace_count, coding=trace_coding)
+        self.position_planes = position_planes
         self.features = nn.Sequential()
-        sources = (input_channels + trace_count, *channels)
+        entering = input_channels + self.traces.trace_count + 2 * position_planes
+        sources = (entering, *channels)
         for index, width in enumerate(channels):
             suffix = f"_{index}" if index else ""
             layer = nn.Sequential()
@@ -126,6 +148,11 @@ class Factorized3dCore(Core):
             self.features.add_module(f"layer{index}", layer)
         self._input_weights_regularizer = LaplaceL2Norm()
         self._initialize()
+        self.gru = (
+            ConvGRU(channels[-1], gru_channels, input_kernel=gru_kernel, hidden_kernel=gru_kernel)
+            if gru_channels
+            else None
+        )
 
     def _initialize(self) -> None:
         """Draw Xavier-normal kernels and start biases at zero, as the published code does."""
@@ -156,12 +183,18 @@ class Factorized3dCore(Core):
 
     def forward(self, stimulus: Tensor, state: Tensor | None = None, *, mouse: str = "") -> Tensor:
         """Return the features of a movie; see :meth:`Core.forward`."""
-        features = stimulus
+        features, traces = stimulus, self.traces(state)
         for index, layer in enumerate(self.features):
-            entering = None if index else state
-            run = functools.partial(self._answer, cast(nn.Sequential, layer), traces=entering)
+            run = functools.partial(
+                self._answer,
+                cast(nn.Sequential, layer),
+                traces=None if index else traces,
+                with_positions=self.position_planes and not index,
+            )
             features = self._run(layer, run, features)
-        return features
+        if self.gru is None:
+            return features
+        return recur(self.gru, in_parts(features), self._run)
 
     def forward_window(
         self,
@@ -172,7 +205,12 @@ class Factorized3dCore(Core):
         columns: slice,
         mouse: str = "",
     ) -> Tensor:
-        """Compute only what reaches a window of every map; see :meth:`Core.forward_window`."""
+        """Compute only what reaches a window of every map; see :meth:`Core.forward_window`.
+
+        Through a recurrent unit everything reaches it, from a few frames back.
+        """
+        if self.gru is not None:
+            return super().forward_window(stimulus, state, rows=rows, columns=columns, mouse=mouse)
         axes = [
             plan_window(
                 window,
@@ -186,13 +224,14 @@ class Factorized3dCore(Core):
         spans = [[slice(*span) for span, _ in axis] for axis in axes]
         spans[0].append(rows)
         spans[1].append(columns)
-        features = stimulus[..., spans[0][0], spans[1][0]]
+        features, traces = stimulus[..., spans[0][0], spans[1][0]], self.traces(state)
         for index, layer in enumerate(self.features):
             (_, vertical), (_, horizontal) = axes[0][index], axes[1][index]
             features = self._answer(
                 cast(nn.Sequential, layer),
                 add_margins(features, (*horizontal, *vertical)),
-                traces=None if index else state,
+                traces=None if index else traces,
+                with_positions=self.position_planes and not index,
                 crop=Crop(tuple(stimulus.shape[-2:]), spans[0][1], spans[1][1]),
             )
         return features
@@ -203,21 +242,27 @@ class Factorized3dCore(Core):
         features: Tensor,
         *,
         traces: Tensor | None = None,
+        with_positions: bool = False,
         crop: Crop | None = None,
     ) -> Tensor:
         """Run one layer; a crop comes with the margins that it needs, and gets no others."""
         spatial, *rest = layer
         spatial = cast(nn.Conv3d, spatial)
+        channels = features.shape[1]
+        size = tuple(features.shape[-2:]) if crop is None else crop.size
         seen = F.conv3d(
             features,
-            spatial.weight[:, : features.shape[1]],
+            spatial.weight[:, :channels],
             spatial.bias,
             spatial.stride,
             spatial.padding if crop is None else 0,
         )
+        if with_positions:
+            maps = map_of_positions(spatial.weight[:, -2:, 0], size, spatial)
+            seen = seen + (maps if crop is None else maps[..., crop.rows, crop.columns])
         if traces is not None:
-            size = tuple(features.shape[-2:]) if crop is None else crop.size
-            maps = maps_of_ones(spatial.weight[:, features.shape[1] :, 0], size, spatial)
+            kernels = spatial.weight[:, channels : channels + traces.shape[1], 0]
+            maps = maps_of_ones(kernels, size, spatial)
             if crop is not None and maps.shape[-2:] != (1, 1):
                 maps = maps[..., crop.rows, crop.columns]
             seen = add_traces(seen, maps, traces)

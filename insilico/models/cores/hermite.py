@@ -217,5 +217,5 @@ class RotationBatchNorm(nn.BatchNorm2d):
 
     def forward(self, features: Tensor) -> Tensor:
         """Normalize ``features`` (trial, rotation · filter, y, x)."""
-        by_rotation = features.unflatten(1, (-1, self.num_features)).flatten(0, 1)
+        by_rotation = features.reshape(-1, self.num_features, *features.shape[2:])
         return super().forward(by_rotation).view(features.shape)

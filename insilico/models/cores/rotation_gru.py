@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from insilico.errors import ShapeError
-from insilico.models.cores.conv_gru import FRAMES_AT_ONCE, ConvGRU, recur
+from insilico.models.cores.conv_gru import ConvGRU, in_parts, recur
 from insilico.models.cores.core import Core
 from insilico.models.cores.hermite import HermiteConvolution, RotationBatchNorm
 from insilico.models.cores.planes import append_planes
@@ -169,7 +169,7 @@ class RotationGRUCore(Core):
     def forward(self, stimulus: Tensor, state: Tensor | None = None, *, mouse: str = "") -> Tensor:
         """Return the features of a movie; see :meth:`Core.forward`."""
         plan = [(padding,) * 4 for padding in self.paddings]
-        parts = self._see(append_planes(stimulus, state), plan)  # type: ignore[arg-type]
+        parts = self._see(append_planes(stimulus, state), plan)
         return (
             torch.cat(list(parts), dim=2) if self.gru is None else recur(self.gru, parts, self._run)
         )
@@ -207,15 +207,13 @@ class RotationGRUCore(Core):
 
         In training all are normalized together, and yielded in parts for the recurrent unit.
         """
-        at_once = seen.shape[2] if self.training else FRAMES_AT_ONCE
-        for part in seen.split(at_once, dim=2):
+        for part in (seen,) if self.training else in_parts(seen):
             features = part.transpose(1, 2).flatten(0, 1)
             for layer, margins in zip(self.features, plan, strict=True):
                 run = functools.partial(layer, margins=margins)
                 features = self._run(layer, run, features)
-            yield from (
-                features.unflatten(0, (len(part), -1)).transpose(1, 2).split(FRAMES_AT_ONCE, dim=2)
-            )
+            movie = features.view(len(part), -1, *features.shape[1:]).transpose(1, 2)
+            yield from in_parts(movie)
 
     def regularizer(self) -> Tensor:
         """Roughness of the first layer's kernels, and the mean length of later layers'.

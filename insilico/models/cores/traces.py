@@ -1,4 +1,4 @@
-"""Signals that are the same everywhere in a frame, convolved as if they were planes of it."""
+"""Planes that are the same everywhere in a frame, or in every frame, convolved without them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,30 @@ from typing import cast
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+
+def map_of_positions(kernels: Tensor, size: tuple[int, ...], spatial: nn.Conv3d) -> Tensor:
+    """Convolve two planes that rise from -1 to 1, the first over rows, the other over columns.
+
+    Parameters
+    ----------
+    kernels : float tensor, shape (channel, 2, y, x)
+        Spatial kernels of the planes.
+    size : tuple of int
+        Rows and columns of the frame.
+    spatial : nn.Conv3d
+        Has the stride and the padding.
+
+    Returns
+    -------
+    float tensor, shape (1, channel, 1, y, x)
+    """
+    rows, columns = (
+        torch.linspace(-1, 1, length, device=kernels.device, dtype=kernels.dtype) for length in size
+    )
+    planes = torch.stack([rows[:, None].expand(*size), columns.expand(*size)])
+    stride, padding = spatial.stride[1:], cast(tuple[int, ...], spatial.padding)[1:]
+    return F.conv2d(planes[None], kernels, stride=stride, padding=padding)[:, :, None]
 
 
 def add_traces(seen: Tensor, maps: Tensor, traces: Tensor) -> Tensor:
