@@ -97,6 +97,14 @@ def test_units_that_cannot_be_had_are_refused(make_twin, images, options, messag
         make_twin().respond(images, **options)
 
 
+def test_refusals_say_why_statistics_are_unknown(make_twin, images):
+    reason = "unknown: give --data RECORDING when importing"
+    twin = make_twin(statistics=Statistics(sources={"stimulus": reason, "response": reason}))
+    for options in ({"input_units": "gray"}, {"output_units": "recorded"}):
+        with pytest.raises(UnitsError, match=rf"statistics.* \({reason}\); give"):
+            twin.respond(images, **options)
+
+
 def test_stimuli_without_statistics_are_refused(make_twin, images):
     twin = make_twin()
     with pytest.raises(UnitsError, match="no stimulus statistics"):
