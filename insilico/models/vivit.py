@@ -27,7 +27,7 @@ class ViViTOptions(CoreReadoutOptions):
     pads : bool
         Whether zeros around frames, and in front of a movie, let every frame be answered.
     patch_norm : bool
-        Whether patches are normalized before they are mapped to tokens, and tokens after.
+        Whether patches are normalized before they are mapped to tokens.
     max_frames : int
         Longest movie that positions are learned for; rotary positions are centered on it.
     position_encoding : str

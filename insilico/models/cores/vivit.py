@@ -66,7 +66,7 @@ class ViViTCore(Core):
     position_encoding : str
         See :class:`~insilico.models.cores.position_encoding.PositionEncoding`.
     patch_norm : bool
-        Whether patches are normalized before they are mapped, and tokens after.
+        Whether patches are normalized before they are mapped; tokens always are.
     norm : {"layernorm", "rmsnorm", "dyt"}
         All normalizations.
     token_dropout : float
@@ -116,7 +116,7 @@ class ViViTCore(Core):
             width=width,
             norm=norm if patch_norm else None,
         )
-        self.token_norm = build_norm(norm, width) if patch_norm else nn.Identity()
+        self.token_norm = build_norm(norm, width)
         self.token_dropout = TokenDropout(token_dropout)
         times = grid.frames(grid.max_frames)
         self.positions = PositionEncoding(
