@@ -68,3 +68,9 @@ def temporal_roughness(kernels: Tensor) -> Tensor:
     single = kernels.reshape(-1, 1, kernels.shape[-1])
     differences = F.conv1d(single, single.new_tensor([[[-1.0, 2.0, -1.0]]]), padding=1)
     return differences.square().sum() / kernels.square().sum()
+
+
+def absolute_sum(module: nn.Module) -> Tensor:
+    """Return the L1 norm of a module: the sum of the absolute values of all its parameters."""
+    sums = [parameter.abs().sum() for parameter in module.parameters()]
+    return torch.stack(sums).sum()

@@ -15,20 +15,22 @@ from insilico.models.cores.windows import Margins, Span, add_margins, plan_windo
 
 
 class DepthSeparableConvolution(nn.Module):
-    """Mix channels, filter each channel in space, mix channels again; no bias, nothing between.
+    """Mix channels, filter each channel in space, mix channels again; nothing between.
 
     References
     ----------
-    neuralpredictors 0.3.0, layers/conv.py.
+    neuralpredictors 0.3.0, layers/conv.py; with biases V1T, src/v1t/models/core/stacked2d.py.
     """
 
-    def __init__(self, input_channels: int, output_channels: int, *, kernel: int) -> None:
+    def __init__(
+        self, input_channels: int, output_channels: int, *, kernel: int, bias: bool = False
+    ) -> None:
         super().__init__()
-        self.in_depth_conv = nn.Conv2d(input_channels, output_channels, 1, bias=False)
+        self.in_depth_conv = nn.Conv2d(input_channels, output_channels, 1, bias=bias)
         self.spatial_conv = nn.Conv2d(
-            output_channels, output_channels, kernel, groups=output_channels, bias=False
+            output_channels, output_channels, kernel, groups=output_channels, bias=bias
         )
-        self.out_depth_conv = nn.Conv2d(output_channels, output_channels, 1, bias=False)
+        self.out_depth_conv = nn.Conv2d(output_channels, output_channels, 1, bias=bias)
 
     def forward(self, features: Tensor, margins: Margins) -> Tensor:
         """Convolve ``features`` (trial, channel, y, x) after adding zero ``margins``."""
@@ -74,6 +76,10 @@ class Stacked2dCore(Core):
         Whether the first layer keeps the size of the map too.
     momentum : float, default 0.9
         Weight of the newest batch in the running statistics (the framework's convention).
+    separable_bias : bool, default False
+        Whether each convolution of a depth-separable layer has a bias.
+    dropout : float, default 0
+        Probability to drop a whole channel after each layer but the first and the last.
 
     Raises
     ------
@@ -83,7 +89,8 @@ class Stacked2dCore(Core):
     References
     ----------
     neuralpredictors 0.3.0, layers/cores/conv2d.py; defaults: the four published checkpoints of
-    sensorium, notebooks/model_tutorial.
+    sensorium, notebooks/model_tutorial. With biases and dropout: V1T,
+    src/v1t/models/core/stacked2d.py.
     """
 
     #: Larger feature maps no longer fit the cache: on two CPU cores 32 and 64 images took 0.50 ms
@@ -102,6 +109,8 @@ class Stacked2dCore(Core):
         depth_separable: bool = True,
         pad_input: bool = False,
         momentum: float = 0.9,
+        separable_bias: bool = False,
+        dropout: float = 0.0,
     ) -> None:
         super().__init__()
         if input_kernel % 2 == 0 or hidden_kernel % 2 == 0:
@@ -120,24 +129,29 @@ class Stacked2dCore(Core):
         self.features = nn.Sequential()
         for index, kernel in enumerate(self.kernels):
             source = hidden_channels if index else input_channels
-            is_separable = depth_separable and index > 0
-            block = DepthSeparableConvolution if is_separable else Convolution
             layer: OrderedDict[str, nn.Module] = OrderedDict()
-            layer["ds_conv" if is_separable else "conv"] = block(
-                source, hidden_channels, kernel=kernel
-            )
+            if depth_separable and index > 0:
+                layer["ds_conv"] = DepthSeparableConvolution(
+                    source, hidden_channels, kernel=kernel, bias=separable_bias
+                )
+            else:
+                layer["conv"] = Convolution(source, hidden_channels, kernel=kernel)
             layer["norm"] = nn.BatchNorm2d(hidden_channels, momentum=momentum)
             if not is_linear:
                 layer["nonlin"] = nn.ELU()
+            if dropout > 0 and 0 < index < layers - 1:
+                layer["dropout"] = nn.Dropout2d(dropout)
             self.features.add_module(f"layer{index}", nn.Sequential(layer))
         self._input_weights_regularizer = LaplaceL2Norm()
         self._initialize()
 
     def _initialize(self) -> None:
-        """Draw Xavier-normal kernels, as neuralpredictors does."""
+        """Draw Xavier-normal kernels and start biases at zero, as neuralpredictors does."""
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.xavier_normal_(module.weight)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
 
     def output_shape(self, height: int, width: int) -> tuple[int, int]:
         """Rows and columns of the feature map of a ``height`` by ``width`` input."""
