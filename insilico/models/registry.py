@@ -18,8 +18,11 @@ Class = TypeVar("Class", bound=Callable[..., Network])
 #: Modules that register the architectures of this package.
 _HOMES = (
     "insilico.models.factorized3d",
+    "insilico.models.image_baselines",
+    "insilico.models.linear_movie",
     "insilico.models.rotation_gru",
     "insilico.models.sensorium2022",
+    "insilico.models.v1t",
     "insilico.models.vivit",
 )
 
