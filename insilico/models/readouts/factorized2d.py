@@ -7,9 +7,14 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from insilico.errors import ShapeError, UnitsError
+from insilico.errors import ShapeError
 from insilico.models.network import select_neurons
-from insilico.models.readouts.readout import Readout, check_channels, read_in_parts
+from insilico.models.readouts.readout import (
+    Readout,
+    check_channels,
+    read_in_parts,
+    refuse_shift,
+)
 
 #: Added to the norm of a mask, so that a mask of zeros stays one.
 NORM_OFFSET = 1e-6
@@ -93,8 +98,7 @@ class FullFactorized2d(Readout):
         UnitsError
             If a shift is given.
         """
-        if shift is not None:
-            raise UnitsError("a factorized readout cannot shift with the gaze; give no shift")
+        refuse_shift(shift, kind="factorized")
         check_channels(features, self._features.shape[1])
         if features.shape[2:] != self.spatial.shape[1:]:
             raise ShapeError(

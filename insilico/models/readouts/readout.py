@@ -26,7 +26,7 @@ class Readout(nn.Module, ABC):
     neuron_count : int
         Number of neurons.
     bias : float parameter, shape (neuron,)
-        Value where the feature map is zero.
+        Value where the feature map is zero, and the state adds nothing.
     accepts_shift : bool
         Whether gaze can move what the neurons read.
     reads_state : bool
@@ -135,23 +135,32 @@ class Readout(nn.Module, ABC):
             raise UnitsError(f"{name} has values that are not finite; leave those neurons out")
 
 
-def read_in_parts(read: Callable[..., Tensor], features: Tensor, *by_neuron: Tensor) -> Tensor:
+def read_in_parts(
+    read: Callable[..., Tensor],
+    features: Tensor,
+    *by_neuron: Tensor,
+    values_a_neuron: int | None = None,
+) -> Tensor:
     """Return ``read(features, *by_neuron)``, some neurons at a time where memory asks for it.
 
     Parameters
     ----------
     read : callable
-        Returns (trial, neuron).
-    features : float tensor, shape (trial, channel, y, x)
-        The core's output.
+        Returns (trial, neuron, ...).
+    features : float tensor, shape (trial, channel, ...)
+        What all neurons are read from.
     *by_neuron : tensor
         Neurons lie along the second axis.
+    values_a_neuron : int, optional
+        Values that reading one neuron holds in memory; trials times channels when left out.
 
     Returns
     -------
-    float tensor, shape (trial, neuron)
+    float tensor, shape (trial, neuron, ...)
     """
-    at_once = max(1, VALUES_AT_ONCE // max(1, features.shape[0] * features.shape[1]))
+    if values_a_neuron is None:
+        values_a_neuron = features.shape[0] * features.shape[1]
+    at_once = max(1, VALUES_AT_ONCE // max(1, values_a_neuron))
     if by_neuron[0].shape[1] <= at_once:
         return read(features, *by_neuron)
     parts = zip(*(torch.split(values, at_once, 1) for values in by_neuron), strict=True)
@@ -174,6 +183,21 @@ def check_shift(shift: Tensor, trials: int) -> None:
         raise ShapeError(
             f"shift has shape {tuple(shift.shape)}; give one (x, y) a trial: ({trials}, 2)"
         )
+
+
+def check_map(features: Tensor, expected: tuple[int, ...]) -> None:
+    """Refuse a feature map (trial, channel, y, x) of another size than the weights."""
+    if tuple(features.shape[2:]) != expected:
+        raise ShapeError(
+            f"the feature map is {tuple(features.shape[2:])}; the readout has weights for "
+            f"{expected}"
+        )
+
+
+def refuse_shift(shift: Tensor | None, *, kind: str) -> None:
+    """Refuse a shift where nothing can move."""
+    if shift is not None:
+        raise UnitsError(f"a {kind} readout cannot shift with the gaze; give no shift")
 
 
 def keep_on_map(points: nn.Parameter) -> None:
