@@ -45,11 +45,12 @@ momentum
 def _examples() -> dict[str, Example]:
     small = {"hidden_channels": 8, "input_kernel": 5, "hidden_kernel": 3, "height_px": 18}
     small |= {"width_px": 32, "layers": 3}
+    state = {"behavior_names": BEHAVIOR_NAMES, "has_shifter": True}
     return {
         "cnn": (small, {"mouse-a": 12}),
         "linear": (small | {"is_linear": True, "layers": 2}, {"mouse-a": 12}),
         "cnn with behavior and gaze": (
-            small | {"behavior_names": BEHAVIOR_NAMES, "has_shifter": True},
+            small | state,
             {"mouse-a": 12, "mouse-b": 7},
         ),
         "free positions": (
@@ -65,6 +66,28 @@ def _examples() -> dict[str, Example]:
             small | {"readout": "pooled", "has_shifter": True},
             {"mouse-a": 12, "mouse-b": 7},
         ),
+        "depth and three axes": (
+            small
+            | state
+            | {"readout": "depth_gaussian", "depth_groups": 3, "cortex_axes": 3}
+            | {"shifter_reads": "behavior and gaze"},
+            {"mouse-a": 12, "mouse-b": 7},
+        ),
+        "state encoder": (
+            small | state | {"has_state_encoder": True, "output": "softplus"},
+            {"mouse-a": 12},
+        ),
+        "attention readout": (
+            small | {"readout": "attention", "key_channels": 6, "output": "exponential"},
+            {"mouse-a": 12, "mouse-b": 7},
+        ),
+        "convolutional readout": (
+            small | {"readout": "convolutional", "readout_groups": 4, "output": "sigmoid"},
+            {"mouse-a": 13},
+        ),
+        "linear readout": (small | {"readout": "linear", "output": "identity"}, {"mouse-a": 12}),
+        "flat readout": (small | {"readout": "flat"}, {"mouse-a": 12}),
+        "dense readout": (small | {"readout": "dense"}, {"mouse-a": 12, "mouse-b": 1}),
     }
 
 
