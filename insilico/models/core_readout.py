@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from insilico.errors import CheckpointError, MouseError, ShapeError, UnitsError
 from insilico.models.cores.core import Core
-from insilico.models.modulators import MODULATORS, ModulatorKind
+from insilico.models.modulators.modulator import Modulator
+from insilico.models.modulators.options import MODULATORS, ModulatorOptions
 from insilico.models.network import Network, Predict
 from insilico.models.outputs import OUTPUTS, Output, OutputKind
 from insilico.models.readouts.options import ReadoutOptions, build_neck, build_readout
@@ -24,7 +25,7 @@ NEEDS_GAZE = "the network needs pupil_center; give one standardized (x, y) a tri
 
 
 @dataclasses.dataclass(frozen=True)
-class CoreReadoutOptions(ReadoutOptions):
+class CoreReadoutOptions(ModulatorOptions, ReadoutOptions):
     """Options that every network of a core and readouts has.
 
     Parameters
@@ -44,13 +45,11 @@ class CoreReadoutOptions(ReadoutOptions):
         What the shifter is computed from.
     shifter_hidden_units, shifter_layers : int
         Size of the shifter.
-    modulator : {"none", "mlp", "gru", "window", "linear"}
-        Whether recent values, behavior and gaze change each neuron's value, and how; see
-        :mod:`insilico.models.modulators`. Movies only.
     output : {"elu", "identity", "exponential", "softplus", "sigmoid"}
         From a neuron's value to its response; "elu" is ``ELU(z) + 1``.
     others
-        As for :class:`~insilico.models.readouts.options.ReadoutOptions`.
+        As for :class:`~insilico.models.readouts.options.ReadoutOptions` and
+        :class:`~insilico.models.modulators.options.ModulatorOptions`.
     """
 
     height_px: int = 36
@@ -63,7 +62,6 @@ class CoreReadoutOptions(ReadoutOptions):
     shifter_reads: Literal["gaze", "behavior and gaze"] = "gaze"
     shifter_hidden_units: int = 5
     shifter_layers: int = 3
-    modulator: ModulatorKind = "none"
     output: OutputKind = "elu"
 
     @property
@@ -110,11 +108,19 @@ class CoreReadoutNetwork(Network):
         )
         if options.has_shifter:
             self.shifter = nn.ModuleDict({name: self._new_shifter() for name in neuron_counts})
+        # Whether all neurons must be read, whoever is asked.
+        self._mixes_neurons = False
         if options.modulator != "none":
             modulator = MODULATORS[options.modulator]
-            width = len(self.behavior_names) + 2
+            behavior_count = len(self.behavior_names)
             self.modulator = nn.ModuleDict(
-                {name: modulator(count, width) for name, count in neuron_counts.items()}
+                {
+                    name: modulator(options, count, behavior_count)
+                    for name, count in neuron_counts.items()
+                }
+            )
+            self._mixes_neurons = any(
+                cast(Modulator, part).mixes_neurons for part in self.modulator.values()
             )
         self.output = nn.ModuleDict({name: OUTPUTS[options.output]() for name in neuron_counts})
         self.uses_pupil = (
@@ -211,7 +217,7 @@ class CoreReadoutNetwork(Network):
         state = _last_frames(_join(behavior, gaze), frames)
         value = readout(
             self.neck(_fold(features, frames)),
-            neurons=neurons,
+            neurons=None if self._mixes_neurons else neurons,
             shift=self._shift(mouse, behavior, gaze, frames),
             state=None if state is None else _fold(state, frames),
         )
@@ -225,7 +231,10 @@ class CoreReadoutNetwork(Network):
         See :meth:`Network.prepare`. In training mode, where points are drawn, and where neurons do
         not read single points that stay, this is the plain path.
         """
-        points = self._points(mouse, neurons, pupil_center)
+        read = neurons
+        if self._mixes_neurons:
+            read = torch.arange(self._readout_of(mouse).neuron_count, device=neurons.device)
+        points = self._points(mouse, read, pupil_center)
         if points is None:
             return super().prepare(mouse, neurons=neurons, pupil_center=pupil_center)
 
@@ -272,7 +281,7 @@ class CoreReadoutNetwork(Network):
     def _answer(
         self, mouse: str, value: Tensor, state: Tensor | None, neurons: Tensor | None
     ) -> Tensor:
-        """Return the responses to values (trial, neuron[, frame])."""
+        """Return the responses to values (trial, neuron[, frame]) of all that had to be read."""
         if self.options.modulator != "none":
             value = self.modulator[mouse](value, state, neurons=neurons)
         response: Tensor = self.output[mouse](value)

@@ -1,0 +1,1 @@
+"""Modulators: what recent values, behavior and gaze change before the output, one file each."""
