@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import cyclopts
 
-from insilico.cli.tables import format_table
+from insilico.cli.tables import format_table, terminal_width
 
 if TYPE_CHECKING:
     from insilico.models.recipes import Recipe
 
 app = cyclopts.App(name="models", help="List, show, download and import models.")
+
+#: Columns of the list that a narrow terminal does without, the first one first.
+_DISPENSABLE = ("license", "data", "species and area", "parameters", "input")
+
+_LEGEND = (
+    "Weights: shipped ones are there; 'insilico models pull NAME' gets those to download and those "
+    "on the Hugging Face hub; import is for a folder that you have; the rest you train. "
+    "'insilico models show NAME' says where a score comes from.",
+    "Built in, with known answers: simulated-v1-image, simulated-v1-movie",
+)
 
 
 @app.command(name="list")
@@ -21,7 +32,8 @@ def list_models() -> None:
     from insilico.models.recipes import read_recipes
 
     header = [
-        "name", "input", "species and area", "data", "neurons", "parameters", "license", "weights",
+        "name", "input", "species and area", "data", "neurons", "parameters", "score", "license",
+        "weights",
     ]  # fmt: skip
     rows = [
         (
@@ -29,28 +41,30 @@ def list_models() -> None:
             recipe.input,
             recipe.species_area,
             recipe.data,
-            recipe.neurons or "-",
-            recipe.parameters or "-",
+            recipe.neurons or None,
+            recipe.parameters or None,
+            recipe.score or None,
             recipe.license,
             _weights(recipe),
         )
         for recipe in read_recipes()
     ]
-    print(format_table(header, rows))
-    print("\nBuilt in, with known answers: simulated-v1-image, simulated-v1-movie")
+    width = terminal_width()
+    print(format_table(header, rows, width=width, dispensable=_DISPENSABLE))
+    print()
+    for line in _LEGEND:
+        print(textwrap.fill(line, width or len(line)))
 
 
 def _weights(recipe: Recipe) -> str:
     if recipe.checkpoint:
         return "shipped"
-    if recipe.weights:
-        return f"download {recipe.weights.bytes / 1e6:.1f} MB"
-    return "train it"
+    return recipe.weights.summary if recipe.weights else "train it"
 
 
 @app.command
 def show(name: str) -> None:
-    """Print the card of a model.
+    """Print the card of a model, and what its recipe says.
 
     Parameters
     ----------
@@ -59,21 +73,63 @@ def show(name: str) -> None:
     """
     from insilico.models import zoo
 
-    print(zoo.card(name))
+    print(zoo.card(name).rstrip())
+    print("\n## Recipe\n")
+    for key, value in _facts(zoo.read_recipe(name)):
+        print(f"{key:<16}  {value}")
+
+
+def _facts(recipe: Recipe) -> list[tuple[str, str]]:
+    """Return what the recipe says about a model, leaving out what it does not say."""
+    facts = [
+        ("architecture", recipe.architecture),
+        ("input", recipe.input),
+        ("species and area", recipe.species_area),
+        ("data", recipe.data),
+        ("neurons", f"{recipe.neurons:,}" if recipe.neurons else ""),
+        ("parameters", f"{recipe.parameters:,}" if recipe.parameters else ""),
+        ("score", recipe.score),
+        ("license", recipe.license),
+        ("reference", recipe.reference),
+        ("weights", _weights(recipe)),
+        ("from", recipe.weights.place if recipe.weights else ""),
+        ("command", _command(recipe)),
+    ]
+    return [(key, value) for key, value in facts if value]
+
+
+def _command(recipe: Recipe) -> str:
+    if recipe.checkpoint:
+        return f"insilico run retinotopy --model {recipe.name} --out RUN"
+    if recipe.weights:
+        return recipe.weights.command(recipe.name)
+    return f"insilico train {recipe.name} --data D --out RUN"
 
 
 @app.command
-def pull(name: str) -> None:
+def pull(
+    name: str, *, revision: str | None = None, folder: str | None = None, offline: bool = False
+) -> None:
     """Download a model's published weights, check them, and keep them for use by name.
 
     Parameters
     ----------
     name : str
         A name from 'insilico models list'.
+    revision : str, optional
+        Branch, tag or commit on the Hugging Face hub, such as main; needed the first time where
+        the list says "not pinned".
+    folder : str, optional
+        Which run folder, where the repository has several.
+    offline : bool
+        Use what was downloaded before, and no network.
     """
     from insilico.models import zoo
 
-    print(f"{name} is ready: {zoo.pull(name, progress=True)}")
+    path = zoo.pull(name, revision=revision, folder=folder, offline=offline, progress=True)
+    print(f"{name} is ready: {path}")
+    if note := zoo.pin_note(name):
+        print(note)
 
 
 @app.command(name="import")
@@ -88,7 +144,7 @@ def import_model(
     Parameters
     ----------
     source : Path
-        A published .pth file.
+        A published .pth file, or a run folder.
     out : Path
         The folder to make.
     variant : str, optional

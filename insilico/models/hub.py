@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import platformdirs
@@ -11,6 +10,8 @@ import pooch
 import requests
 
 from insilico.errors import DownloadError
+from insilico.models.download_bar import DownloadBar
+from insilico.models.weights import file_sha256
 
 #: Seconds to wait for a server that says nothing.
 TIMEOUT_S = 30.0
@@ -24,7 +25,14 @@ def cache_folder(cache: Path | None = None) -> Path:
     return Path(cache) if cache is not None else platformdirs.user_cache_path("insilico")
 
 
-def fetch(url: str, *, sha256: str, cache: Path | None = None, progress: bool = False) -> Path:
+def fetch(
+    url: str,
+    *,
+    sha256: str,
+    cache: Path | None = None,
+    progress: bool = False,
+    offline: bool = False,
+) -> Path:
     """Download a pinned file once, and return where it is.
 
     Parameters
@@ -37,6 +45,8 @@ def fetch(url: str, *, sha256: str, cache: Path | None = None, progress: bool = 
         Folder to keep it in; the platform's cache folder of ``insilico`` when left out.
     progress : bool
         Show a progress bar.
+    offline : bool
+        Use what is in the cache, and no network.
 
     Returns
     -------
@@ -46,17 +56,20 @@ def fetch(url: str, *, sha256: str, cache: Path | None = None, progress: bool = 
     Raises
     ------
     DownloadError
-        If there is no connection, the server has no such file, the download is cut off or has
-        another hash, or the cache cannot be written. Nothing half-written is left.
+        If there is no connection or none is allowed, the server has no such file, the download is
+        cut off or has another hash, or the cache cannot be written. Nothing half-written is left.
     """
     folder = cache_folder(cache) / "downloads"
+    name = f"{sha256[:8]}-{_file_name(url)}"
+    if offline:
+        return _cached(folder / name, sha256, url)
     pooch.get_logger().setLevel("WARNING")
-    bar = _Bar() if progress else None
+    bar = DownloadBar() if progress else None
     try:
         path = pooch.retrieve(
             url,
             known_hash=f"sha256:{sha256}",
-            fname=f"{sha256[:8]}-{_file_name(url)}",
+            fname=name,
             path=folder,
             downloader=pooch.HTTPDownloader(
                 progressbar=bar or False, timeout=TIMEOUT_S, chunk_size=CHUNK_BYTES
@@ -80,6 +93,15 @@ def fetch(url: str, *, sha256: str, cache: Path | None = None, progress: bool = 
     return Path(path)
 
 
+def _cached(path: Path, sha256: str, url: str) -> Path:
+    if not path.is_file() or file_sha256(path) != sha256:
+        raise DownloadError(
+            f"{url} is not in the cache {path.parent} and the network is not to be used; pull it "
+            "once without --offline"
+        )
+    return path
+
+
 def _file_name(url: str) -> str:
     return Path(unquote(urlsplit(url).path)).name or "file"
 
@@ -95,32 +117,3 @@ def _connection_sentence(url: str, error: requests.exceptions.RequestException) 
     if isinstance(error, requests.exceptions.ConnectionError):
         return f"{url} cannot be reached; check the network, or import a file that you have"
     return f"{url} cannot be downloaded ({type(error).__name__}); check the address"
-
-
-class _Bar:
-    """What pooch calls while it downloads: the methods of a tqdm bar, drawn by rich."""
-
-    def __init__(self) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn
-
-        columns = BarColumn(), DownloadColumn(), TimeRemainingColumn(compact=True)
-        self.total = 0
-        self._bar = Progress(*columns, console=Console(stderr=True), transient=True)
-        self._task: Any = None
-
-    def update(self, count: int) -> None:
-        """Advance by a number of bytes."""
-        if self._task is None:
-            self._bar.start()
-            self._task = self._bar.add_task("downloading", total=self.total)
-        self._bar.advance(self._task, count)
-
-    def reset(self) -> None:
-        """Start again from zero: pooch completes the bar this way."""
-        if self._task is not None:
-            self._bar.reset(self._task)
-
-    def close(self) -> None:
-        """Remove the bar."""
-        self._bar.stop()

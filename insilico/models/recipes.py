@@ -12,30 +12,12 @@ from typing import Any
 
 from insilico import catalog, configuration
 from insilico.errors import RecipeError
+from insilico.models.published import FileWeights, Weights, read_weights
 from insilico.screen import SCREENS
 
 #: Folder that holds the checkpoint: of a training run, and of a zoo entry whose weights are small
 #: enough to ship.
 CHECKPOINT_FOLDER = "checkpoint"
-
-
-@dataclasses.dataclass(frozen=True)
-class Weights:
-    """Where the published weights of a zoo entry are, and how they are recognized.
-
-    Parameters
-    ----------
-    url : str
-        Address of the file, pinned to one version.
-    sha256 : str
-        Its SHA-256, 64 hexadecimal digits.
-    bytes : int
-        Its size.
-    """
-
-    url: str
-    sha256: str
-    bytes: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,6 +57,8 @@ class About:
         The recording's key, for weights of one mouse.
     neurons, parameters : int
         Number of neurons and of trainable parameters, where there are weights; else 0.
+    score : str
+        How well it predicts, with the metric; the card says where the number comes from.
     """
 
     architecture: str
@@ -86,6 +70,7 @@ class About:
     mouse: str = ""
     neurons: int = 0
     parameters: int = 0
+    score: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,7 +88,8 @@ class Recipe(About):
     training : mapping, optional
         How it is trained; None where the weights alone are published.
     weights, assumed : optional
-        Of published weights: where they are, and what they do not carry.
+        Of published weights: where they are, and what they do not carry. A single file needs both;
+        a run folder brings most of it along.
     """
 
     name: str = ""
@@ -177,18 +163,13 @@ def read_recipe(source: str | Path, *, user_folder: Path | None = None) -> Recip
         if not isinstance(table, dict):
             raise RecipeError(f"{name} in {path} is {table!r}; write it as a table, [{name}]")
     about = _build(About, values, str(path))
-    if ("weights" in tables) != ("assumed" in tables):
-        missing = "assumed" if "weights" in tables else "weights"
-        raise RecipeError(f"[{missing}] of {path} is missing; published weights need both tables")
     recipe = Recipe(
         **dataclasses.asdict(about),
         name=path.parent.name if path.name == "recipe.toml" else path.stem,
         path=path,
         options=tables.get("options", {}),
         training=tables.get("training"),
-        weights=_build(Weights, tables["weights"], f"[weights] of {path}")
-        if "weights" in tables
-        else None,
+        weights=read_weights(tables["weights"], path=path) if "weights" in tables else None,
         assumed=_build(Assumed, tables["assumed"], f"[assumed] of {path}")
         if "assumed" in tables
         else None,
@@ -227,7 +208,13 @@ def _build(kind: type[Any], values: Mapping[str, Any], what: str) -> Any:
 
 
 def _check(recipe: Recipe) -> None:
-    if recipe.weights and not (recipe.mouse and recipe.neurons and recipe.parameters):
+    is_file = isinstance(recipe.weights, FileWeights)
+    if (is_file and not recipe.assumed) or (recipe.assumed and not recipe.weights):
+        missing = "weights" if recipe.assumed else "assumed"
+        raise RecipeError(
+            f"[{missing}] of {recipe.path} is missing; a published file needs both tables"
+        )
+    if is_file and not (recipe.mouse and recipe.neurons and recipe.parameters):
         raise RecipeError(
             f"{recipe.path} names weights and lacks mouse, neurons or parameters; add what they "
             "are of"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +56,7 @@ def import_weights(
     state = read_state_dict(path)
     digest = file_sha256(path)
     recipes = [forced] if forced else read_recipes(user_folder=user_folder)
-    pinned = next((recipe for recipe in recipes if _pin(recipe) == digest), None)
+    pinned = next((recipe for recipe in recipes if digest in _pins(recipe)), None)
     recipe = pinned or forced or _recognize(path, state, user_folder)
     if recipe.architecture not in _CONVERTERS:
         raise CheckpointError(
@@ -72,8 +72,8 @@ def import_weights(
     )
 
 
-def _pin(recipe: Recipe) -> str | None:
-    return recipe.weights.sha256 if recipe.weights else None
+def _pins(recipe: Recipe) -> Collection[str]:
+    return recipe.weights.pins.values() if recipe.weights else ()
 
 
 def _recognize(path: Path, state: Mapping[str, Tensor], user_folder: Path | None) -> Recipe:
@@ -93,7 +93,7 @@ def _origin(path: Path, digest: str, recipe: Recipe, *, is_pinned: bool) -> dict
     if is_pinned:
         return origin | {
             "recognized_by": "SHA-256 of the published file",
-            "url": recipe.weights.url if recipe.weights else "",
+            "url": recipe.weights.place if recipe.weights else "",
             "data": recipe.data,
             "license": recipe.license,
             "reference": recipe.reference,
