@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from insilico.errors import CheckpointError, MouseError, ShapeError, UnitsError
+from insilico.models.attention_maps import AttentionMaps, Attentive
 from insilico.models.cores.core import Core
 from insilico.models.modulators.modulator import Modulator
 from insilico.models.modulators.options import MODULATORS, ModulatorOptions
@@ -223,6 +224,46 @@ class CoreReadoutNetwork(Network):
         )
         return self._answer(mouse, _unfold(value, frames), state, neurons)
 
+    def attention_maps(
+        self,
+        stimulus: Tensor,
+        *,
+        mouse: str,
+        behavior: Tensor | None = None,
+        pupil_center: Tensor | None = None,
+    ) -> AttentionMaps:
+        """Return which parts of a stimulus the core's answer draws from; in evaluation mode.
+
+        Parameters
+        ----------
+        stimulus, mouse, behavior, pupil_center
+            As for :meth:`forward`.
+
+        Returns
+        -------
+        AttentionMaps
+            Its patches lie on the stimulus, whatever part of it the core is shown.
+
+        Raises
+        ------
+        CheckpointError
+            If the core has no attention.
+        MouseError, ShapeError, UnitsError
+            As for :meth:`forward`.
+        """
+        if not isinstance(self.core, Attentive):
+            raise CheckpointError(
+                f"the core {type(self.core).__name__} has no attention to show; take a network "
+                "whose core is a transformer"
+            )
+        self._readout_of(mouse)
+        self._check_stimulus(stimulus)
+        behavior = self._check_behavior(behavior, stimulus)
+        gaze = self._check_gaze(pupil_center, stimulus)
+        seen = self._enter(stimulus, behavior, gaze, mouse=mouse)
+        maps = self.core.attention_maps(seen, self._core_state(behavior, gaze), mouse=mouse)
+        return self._leave(maps, behavior, gaze, mouse=mouse)
+
     def prepare(
         self, mouse: str, *, neurons: Tensor, pupil_center: Tensor | None = None
     ) -> Predict:
@@ -277,6 +318,12 @@ class CoreReadoutNetwork(Network):
     ) -> Tensor:
         """Return what the core is shown; the stimulus itself, unless a network crops it first."""
         return stimulus
+
+    def _leave(
+        self, maps: AttentionMaps, behavior: Tensor | None, gaze: Tensor | None, *, mouse: str
+    ) -> AttentionMaps:
+        """Return maps of what the core is shown as maps of the stimulus: the way back."""
+        return maps
 
     def _answer(
         self, mouse: str, value: Tensor, state: Tensor | None, neurons: Tensor | None

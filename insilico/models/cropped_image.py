@@ -9,6 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from insilico.models.attention_maps import AttentionMaps
 from insilico.models.core_readout import CoreReadoutNetwork, CoreReadoutOptions
 from insilico.models.cores.core import Core
 from insilico.models.cropper import CropSampling, ImageCropper
@@ -110,9 +111,21 @@ class CroppedImageNetwork(CoreReadoutNetwork):
         self, stimulus: Tensor, behavior: Tensor | None, gaze: Tensor | None, *, mouse: str
     ) -> Tensor:
         """Return the part of the image that the core is shown."""
-        moved_by = gaze
-        if behavior is not None and gaze is not None:
-            reads_behavior = self.options.image_shifter_reads == "behavior and gaze"
-            moved_by = torch.cat([behavior, gaze], dim=1) if reads_behavior else gaze
-        seen: Tensor = self.cropper(stimulus, moved_by, mouse=mouse)
+        seen: Tensor = self.cropper(stimulus, self._moved_by(behavior, gaze), mouse=mouse)
         return seen
+
+    def _leave(
+        self, maps: AttentionMaps, behavior: Tensor | None, gaze: Tensor | None, *, mouse: str
+    ) -> AttentionMaps:
+        """Return maps of that part as maps of the image."""
+        scale, offset_px = self.cropper.place_px()
+        moved_px = self.cropper.moved_px(self._moved_by(behavior, gaze), mouse=mouse)
+        places = maps.places.on(scale, offset_px)
+        return dataclasses.replace(maps, places=places, moved_px=moved_px)
+
+    def _moved_by(self, behavior: Tensor | None, gaze: Tensor | None) -> Tensor | None:
+        """Return what the image shifter reads, if there is one."""
+        if behavior is None or gaze is None:
+            return gaze
+        reads_behavior = self.options.image_shifter_reads == "behavior and gaze"
+        return torch.cat([behavior, gaze], dim=1) if reads_behavior else gaze

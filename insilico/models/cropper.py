@@ -68,7 +68,7 @@ class ImageCropper(nn.Module):
             raise CheckpointError(
                 f"the option crop_sampling is {sampling!r}; give nearest or bilinear"
             )
-        self.output_px = output_px
+        self.image_px, self.output_px = image_px, output_px
         self.sampling = sampling
         self.max_shift = 1 - center_crop
         grid = crop_grid(image_px, center_crop)
@@ -108,6 +108,40 @@ class ImageCropper(nn.Module):
         if tuple(images.shape[-2:]) == self.output_px:
             return images
         return F.interpolate(images, self.output_px, mode="bilinear", align_corners=False)
+
+    def place_px(self) -> tuple[tuple[float, float], tuple[float, float]]:
+        """Return where the core's pixels lie on the image where nothing moves them.
+
+        Returns
+        -------
+        scale : (float, float)
+            Pixels (y, x) of the image to one of the core's.
+        offset_px : (float, float)
+            Place (y, x) of the center of the core's first pixel.
+        """
+        rows, columns = self.grid.shape[:2]
+        scales, offsets = [], []
+        for size, cut, shown, ends in zip(
+            self.image_px,
+            (rows, columns),
+            self.output_px,
+            (self.grid[[0, -1], 0, 1], self.grid[0, [0, -1], 0]),
+            strict=True,
+        ):
+            first, last = ((ends.double() + 1) / 2 * (size - 1)).tolist()
+            step = (last - first) / max(cut - 1, 1)
+            # Resized pixels have their centers inside those that they are made of.
+            scales.append(step * cut / shown)
+            offsets.append(first + step * (cut / shown - 1) / 2)
+        return (scales[0], scales[1]), (offsets[0], offsets[1])
+
+    def moved_px(self, moved_by: Tensor | None, *, mouse: str = "") -> Tensor | None:
+        """Return how far (trial, (y, x)) the shifter moves the cut-out, pixels of the image."""
+        if self.shifter is None:
+            return None
+        half_px = [(size - 1) / 2 for size in reversed(self.image_px)]
+        shift: Tensor = self.shifter[mouse](moved_by) * self.max_shift
+        return (shift * shift.new_tensor(half_px)).flip(-1)
 
     def _crop(self, images: Tensor, moved_by: Tensor | None, *, mouse: str) -> Tensor:
         grid = self.grid.to(images.dtype).expand(len(images), -1, -1, -1)

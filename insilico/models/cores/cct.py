@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from insilico.errors import CheckpointError, ShapeError
+from insilico.models.attention_maps import PatchPlaces
 from insilico.models.cores.image_transformer import ImageTransformerCore
 from insilico.models.cores.vit_blocks import BlockSizes, TransformerBlock
 
@@ -92,7 +93,7 @@ class CompactTransformerCore(ImageTransformerCore):
         rows, columns = (_pooled(size, patch_px, stride_px) for size in image_px)
         super().__init__(
             image_px,
-            (rows, columns),
+            _token_places((rows, columns), patch_px, stride_px),
             width=token_width,
             leading_tokens=0,
             state_enters_blocks=state_enters_blocks,
@@ -183,6 +184,14 @@ def _pooled(size: int, patch_px: int, stride_px: int) -> int:
             "smaller ones, from 1"
         )
     return (mapped + 2 * POOL_PADDING - POOL) // POOL_STRIDE + 1
+
+
+def _token_places(grid: tuple[int, int], patch_px: int, stride_px: int) -> PatchPlaces:
+    """Return where the pixels of the image lie that a token is pooled from."""
+    first = (patch_px - 1) / 2 - PADDING_PX - (POOL_PADDING - (POOL - 1) / 2) * stride_px
+    stride = float(POOL_STRIDE * stride_px)
+    side = float(patch_px + (POOL - 1) * stride_px)
+    return PatchPlaces(grid, (first, first), (stride, stride), (side, side))
 
 
 def _head_width(token_width: int, heads: int) -> int:

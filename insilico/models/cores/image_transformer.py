@@ -6,16 +6,18 @@ import functools
 from abc import abstractmethod
 from typing import cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from insilico.errors import ShapeError
+from insilico.models.attention_maps import AttentionMaps, PatchPlaces
 from insilico.models.cores.core import Core
 from insilico.models.cores.image_patches import guess_grid
 from insilico.models.cores.planes import append_planes
 from insilico.models.cores.regularizers import absolute_sum
 from insilico.models.cores.vit_blocks import TransformerBlock
-from insilico.models.rollout import roll_out
+from insilico.models.rollout import draw_evenly, draw_from
 
 #: Frames of a movie that pass through the blocks together.
 CPU_FRAMES, GPU_FRAMES = 4, 64
@@ -30,8 +32,8 @@ class ImageTransformerCore(Core):
     ----------
     image_px : (int, int)
         Rows and columns of the images that enter.
-    grid : (int, int)
-        Rows and columns of patches.
+    places : PatchPlaces
+        Where the patches lie on them.
     width : int
         Channels of a token, and of the feature map.
     leading_tokens : int
@@ -56,7 +58,7 @@ class ImageTransformerCore(Core):
     def __init__(
         self,
         image_px: tuple[int, int],
-        grid: tuple[int, int],
+        places: PatchPlaces,
         *,
         width: int,
         leading_tokens: int,
@@ -68,7 +70,9 @@ class ImageTransformerCore(Core):
         self.output_channels = width
         self.leading_tokens = leading_tokens
         self.state_enters_blocks = state_enters_blocks
-        self.map_shape = guess_grid(grid[0] * grid[1]) if guesses_grid else grid
+        self.places = places
+        rows, columns = places.shape
+        self.map_shape = guess_grid(rows * columns) if guesses_grid else places.shape
 
     @abstractmethod
     def embed(self, images: Tensor) -> Tensor:
@@ -117,45 +121,44 @@ class ImageTransformerCore(Core):
 
     def attention_maps(
         self, stimulus: Tensor, state: Tensor | None = None, *, mouse: str = ""
-    ) -> Tensor:
-        """Return how much of each patch reaches the class token: the attention rolled out.
+    ) -> AttentionMaps:
+        """Return how much of each patch reaches the answer: the attention rolled out.
 
         Parameters
         ----------
-        stimulus : float tensor, shape (trial, channel, y, x)
-            Standardized images, as the core sees them.
-        state : float tensor, shape (trial, variable), optional
+        stimulus : float tensor, shape (trial, channel[, frame], y, x)
+            Standardized images or movies, as the core sees them.
+        state : float tensor, shape (trial, variable[, frame]), optional
             Standardized behavior, then gaze, as far as the core reads them.
         mouse : str
             Whose brain it is.
 
         Returns
         -------
-        float tensor, shape (trial, row, column)
-            Share of each patch, of the feature map's shape. They sum to less than 1, by what the
-            class token keeps of itself.
-
-        Raises
-        ------
-        ShapeError
-            If the core has no class token, or the stimulus is no image.
+        AttentionMaps
+            What reaches the class token, of each patch; it sums to less than 1, by what that token
+            keeps of itself. Without a class token, the mean over patches. Patches lie where they
+            were cut, whatever grid is guessed.
 
         References
         ----------
         Abnar and Zuidema 2020, "Quantifying attention flow in transformers", arXiv:2005.00928;
         V1T, src/v1t/utils/attention_rollout.py.
         """
-        if self.leading_tokens != 1 or stimulus.ndim != 4:
-            raise ShapeError(
-                "attention maps are those of a class token over one image; give images (trial, "
-                "channel, y, x) to a core that has one"
-            )
+        is_movie = stimulus.ndim == 5
+        images = stimulus.transpose(1, 2).flatten(0, 1) if is_movie else stimulus
+        states = state.transpose(1, 2).flatten(0, 1) if is_movie and state is not None else state
         # One image at a time: the weights of 1,654 tokens in 4 blocks of 4 heads are 175 MB.
-        maps = [
-            self._rolled_out(stimulus[trial : trial + 1], state_of, mouse=mouse)
-            for trial, state_of in enumerate(_by_trial(state, len(stimulus)))
+        shares = [
+            self._draw(images[index : index + 1], state_of, mouse=mouse)
+            for index, state_of in enumerate(_one_by_one(states, len(images)))
         ]
-        return torch.cat(maps)
+        times = (stimulus.shape[2],) if is_movie else ()
+        return AttentionMaps(
+            spatial=torch.cat(shares).view(len(stimulus), *times, *self.places.shape),
+            places=self.places,
+            last_frame=np.arange(*times) if is_movie else None,
+        )
 
     def regularizer(self) -> Tensor:
         """Sum of the absolute values of all parameters of the core."""
@@ -205,15 +208,21 @@ class ImageTransformerCore(Core):
         window = every.view(self.map_shape)[rows, columns].flatten()
         return window + self.leading_tokens, shape
 
-    def _rolled_out(self, image: Tensor, state: Tensor | None, *, mouse: str) -> Tensor:
+    def _draw(self, image: Tensor, state: Tensor | None, *, mouse: str) -> Tensor:
+        """Return what is drawn from each patch (1, patch) of one image."""
         tokens, state = self._start(image, state)
         weights = []
         for block in self.blocks:
             block = cast(TransformerBlock, block)
             weights.append(block.attention.weights(block.enter(tokens, state, mouse=mouse)))
             tokens = block(tokens, state, mouse=mouse)
-        return roll_out(torch.stack(weights, dim=1))[:, 0, 1:].view(1, *self.map_shape)
+        attention = torch.stack(weights, dim=1)
+        if not self.leading_tokens:
+            return draw_evenly(attention)
+        readers = tokens.new_zeros(tokens.shape[1])
+        readers[0] = 1
+        return draw_from(attention, readers)[:, self.leading_tokens :]
 
 
-def _by_trial(state: Tensor | None, trials: int) -> list[Tensor | None]:
-    return [None if state is None else state[trial : trial + 1] for trial in range(trials)]
+def _one_by_one(states: Tensor | None, count: int) -> list[Tensor | None]:
+    return [None if states is None else states[index : index + 1] for index in range(count)]

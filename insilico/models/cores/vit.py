@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from insilico.models.attention_maps import PatchPlaces
 from insilico.models.cores.image_patches import PatchKind, build_patches, patch_grid
 from insilico.models.cores.image_transformer import ImageTransformerCore
 from insilico.models.cores.vit_blocks import AttentionDropout, BlockSizes, TransformerBlock
@@ -84,9 +85,10 @@ class VisionTransformerCore(ImageTransformerCore):
         compatibility: bool = False,
     ) -> None:
         grid = patch_grid(image_px, patch_px=patch_px, stride_px=stride_px)
+        middle, stride, side = (patch_px - 1) / 2, float(stride_px), float(patch_px)
         super().__init__(
             image_px,
-            grid,
+            PatchPlaces(grid, (middle, middle), (stride, stride), (side, side)),
             width=token_width,
             leading_tokens=1,
             state_enters_blocks=state_enters_blocks,

@@ -305,8 +305,16 @@ class RegisteredTransformer(nn.Module):
             tokens = block(tokens, self.register_count)
         return tokens[:, :count]
 
-    def attention(self, tokens: Tensor) -> Tensor:
-        """Return the attention (row, block, head, token, token), without registers."""
+    def attention(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """Return attention and answer at once.
+
+        Returns
+        -------
+        weights : float tensor, shape (row, block, head, token, token)
+            Without registers, so that rows sum to one or less.
+        tokens : float tensor, shape (row, token, channel)
+            As :meth:`forward` returns them.
+        """
         count = tokens.shape[1]
         tokens = self._with_registers(tokens)
         weights = []
@@ -314,7 +322,7 @@ class RegisteredTransformer(nn.Module):
             found = cast(ParallelBlock, block).attention(tokens, self.register_count)
             weights.append(found[..., :count, :count])
             tokens = block(tokens, self.register_count)
-        return torch.stack(weights, dim=1)
+        return torch.stack(weights, dim=1), tokens[:, :count]
 
     def _with_registers(self, tokens: Tensor) -> Tensor:
         if self.registers is None or self.is_causal:
