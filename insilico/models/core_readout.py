@@ -141,7 +141,7 @@ class CoreReadoutNetwork(Network):
         )
         if self.options.has_shifter and not readout.accepts_shift:
             raise CheckpointError(
-                f"a {self.options.readout} readout cannot move with the gaze; set has_shifter to "
+                f"the {self.options.readout} readout cannot move with the gaze; set has_shifter to "
                 "false, or take another readout"
             )
         return readout

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from insilico.errors import ShapeError, UnitsError
 from insilico.models.outputs import ShiftedELU
 from insilico.models.readouts import readout as base
-from insilico.models.readouts.gaussian2d import FullGaussian2d, normalize_cortex
+from insilico.models.readouts.cortex import normalize_cortex
+from insilico.models.readouts.gaussian2d import FullGaussian2d
 from insilico.models.readouts.points import PointReadout
 
 
@@ -168,8 +169,94 @@ def test_neurons_read_in_parts_answer_and_learn_the_same(at_once, monkeypatch):
         torch.testing.assert_close(parts, whole)
 
 
+def test_three_axes_are_divided_by_one_number_and_predict_with_depth():
+    readout = FullGaussian2d(3, 3, cortex_axes=3)
+    position_um = torch.tensor([[0.0, 10.0, 0.0], [100.0, 10.0, 400.0], [200.0, 40.0, 800.0]])
+    readout.initialize(position_um=position_um, mean_response=None, inverse=ShiftedELU().inverse)
+    expected = torch.tensor([[-0.25, -0.025, -1.0], [0.0, -0.025, 0.0], [0.25, 0.05, 1.0]])
+    torch.testing.assert_close(readout.source_grid, expected)
+    hidden, answer = readout.mu_transform[0], readout.mu_transform[2]
+    drive = F.elu(expected @ hidden.weight.T + hidden.bias)
+    torch.testing.assert_close(
+        readout.positions(), torch.tanh(drive @ answer.weight.T + answer.bias)
+    )
+
+
+def test_three_axes_need_depths():
+    readout = FullGaussian2d(3, 4, cortex_axes=3)
+    with pytest.raises(UnitsError, match="from 3 cortical coordinates, and position_um has 2"):
+        readout.initialize(
+            position_um=torch.rand(4, 2), mean_response=None, inverse=ShiftedELU().inverse
+        )
+
+
+def test_start_of_the_movie_networks_is_reached_by_options():
+    torch.manual_seed(0)
+    readout = FullGaussian2d(
+        4, 2000, position="free", initial_sigma=1.0, initial_position_range=0.2
+    )
+    for values, largest in ((readout.sigma, 1.0), (readout._mu, 0.2)):
+        assert 0.99 * largest < values.max() <= largest
+        assert -largest <= values.min() < -0.99 * largest
+        assert values.mean().abs() < 0.05 * largest
+    assert readout._features.unique().tolist() == [0.25]
+
+
+def with_state_encoder(**options):
+    torch.manual_seed(0)
+    readout = FullGaussian2d(3, 5, position="free", state_count=4, **options).double().eval()
+    for parameter in readout.parameters():
+        parameter.data.normal_()
+    return readout
+
+
+def test_state_encoder_adds_one_vector_to_the_features_of_every_neuron():
+    readout = with_state_encoder()
+    features = torch.randn(2, 3, 6, 8, dtype=torch.float64)
+    state = torch.randn(2, 4, dtype=torch.float64)
+    names = {name for name in readout.state_dict() if name.startswith("state_encoder.")}
+    assert names == {f"state_encoder.{i}.{part}" for i in (0, 1, 4) for part in ("weight", "bias")}
+    own = {name: value.detach() for name, value in readout.named_parameters()}
+    answer = readout(features, state=state)
+    for trial in range(2):
+        hidden = own["state_encoder.0.weight"] @ state[trial] + own["state_encoder.0.bias"]
+        hidden = (hidden - hidden.mean()) / (hidden.var(correction=0) + 1e-5).sqrt()
+        hidden = hidden * own["state_encoder.1.weight"] + own["state_encoder.1.bias"]
+        hidden = hidden * (1 + torch.erf(hidden / math.sqrt(2))) / 2
+        added = own["state_encoder.4.weight"] @ hidden + own["state_encoder.4.bias"]
+        for neuron in range(5):
+            point = own["_mu"][:, neuron : neuron + 1].clamp(-1, 1)
+            sampled = F.grid_sample(features[trial : trial + 1], point, align_corners=True)
+            read = sampled[0, :, 0, 0] + added.tanh()
+            expected = read @ own["_features"][0, :, 0, neuron] + own["bias"][neuron]
+            torch.testing.assert_close(answer[trial, neuron], expected)
+    neurons = torch.tensor([4, 4, 1])
+    some = readout(features, state=state, neurons=neurons)
+    torch.testing.assert_close(some, answer[:, neurons])
+
+
+def test_start_takes_what_a_state_of_zeros_adds_from_the_bias():
+    readout = with_state_encoder(state_dropout=0.5).train()
+    mean_response = torch.linspace(0.2, 2, 5, dtype=torch.float64)
+    readout.initialize(position_um=None, mean_response=mean_response, inverse=ShiftedELU().inverse)
+    assert readout.state_encoder.training
+    nothing = torch.zeros(1, 3, 6, 8, dtype=torch.float64)
+    value = readout.eval()(nothing, state=torch.zeros(1, 4, dtype=torch.float64))
+    torch.testing.assert_close(ShiftedELU()(value)[0], mean_response)
+
+
+def test_state_is_needed_where_it_is_read_and_has_one_row_a_trial():
+    readout, features = with_state_encoder(), torch.zeros(2, 3, 6, 8, dtype=torch.float64)
+    with pytest.raises(UnitsError, match="reads behavior and gaze; give its state"):
+        readout(features)
+    with pytest.raises(ShapeError, match=r"state has shape \(2, 3\).*\(2, 4\)"):
+        readout(features, state=torch.zeros(2, 3, dtype=torch.float64))
+
+
 @pytest.mark.parametrize(
-    "options", [{"position": "nowhere"}, {"gauss_type": "round"}], ids=["position", "gauss_type"]
+    "options",
+    [{"position": "nowhere"}, {"gauss_type": "round"}, {"cortex_axes": 4}],
+    ids=["position", "gauss_type", "cortex_axes"],
 )
 def test_unknown_kinds_are_refused(options):
     with pytest.raises(UnitsError, match="give"):

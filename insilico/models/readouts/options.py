@@ -167,8 +167,8 @@ def build_readout(
         )
     if options.has_state_encoder and options.readout not in ("gaussian", "depth_gaussian"):
         raise CheckpointError(
-            f"a {options.readout} readout has no state encoder; set has_state_encoder to false, or "
-            "take a gaussian readout"
+            f"the {options.readout} readout has no state encoder; set has_state_encoder to false, "
+            "or take a gaussian readout"
         )
     sizes = _Sizes(channels, neuron_count, map_shape, state_count)
     return _READOUTS[options.readout](options, sizes)
@@ -192,7 +192,7 @@ def _gaussian(options: ReadoutOptions, sizes: _Sizes) -> Readout:
 def _depth_gaussian(options: ReadoutOptions, sizes: _Sizes) -> Readout:
     if options.position != "cortex":
         raise CheckpointError(
-            "a depth_gaussian readout predicts positions from the cortex; set position to "
+            "the depth_gaussian readout predicts positions from the cortex; set position to "
             "'cortex', or take a gaussian readout"
         )
     return DepthGaussian2d(

@@ -197,7 +197,7 @@ def check_map(features: Tensor, expected: tuple[int, ...]) -> None:
 def refuse_shift(shift: Tensor | None, *, kind: str) -> None:
     """Refuse a shift where nothing can move."""
     if shift is not None:
-        raise UnitsError(f"a {kind} readout cannot shift with the gaze; give no shift")
+        raise UnitsError(f"the {kind} readout cannot shift with the gaze; give no shift")
 
 
 def keep_on_map(points: nn.Parameter) -> None:
