@@ -104,10 +104,7 @@ class PreparedTwin:
         ShapeError, StimulusError
             If the stimulus has another shape or kind than the twin shows.
         """
-        stimulus = with_channels(stimulus, self.networks[0], self.mouse)
-        seen = self.stimulus_units.standardize(stimulus.to(self.device, self.dtype))
-        behavior = self._rows(self.behavior, trials, seen)
-        pupil_center = self._rows(self.pupil_center, trials, seen)
+        seen, behavior, pupil_center = self.standardize(stimulus, trials)
         with torch.autocast(self.device.type, torch.bfloat16, self.precision == "bfloat16"):
             answers = [
                 self._ask(member, seen, behavior, pupil_center)
@@ -117,7 +114,34 @@ class PreparedTwin:
         responses = stacked if self.members else stacked.mean(0)
         neuron_axis = responses.ndim - (2 if self.kind == "movie" else 1)
         responses = self.response_units.scale(responses, self.neurons, neuron_axis)
-        return self._cut(responses, stimulus.shape[2])
+        return self._cut(responses, seen.shape[2])
+
+    def standardize(
+        self, stimulus: Tensor, trials: slice = slice(None)
+    ) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        """Return what a network is given for a stimulus.
+
+        Parameters
+        ----------
+        stimulus, trials
+            As for :meth:`forward`.
+
+        Returns
+        -------
+        stimulus : float tensor, shape (trial, channel[, frame], y, x)
+        behavior : float tensor, shape (trial, variable[, frame]), or None
+        pupil_center : float tensor, shape (trial, 2[, frame]), or None
+            Standardized, on the device.
+
+        Raises
+        ------
+        ShapeError, StimulusError
+            As :meth:`forward`.
+        """
+        stimulus = with_channels(stimulus, self.networks[0], self.mouse)
+        seen = self.stimulus_units.standardize(stimulus.to(self.device, self.dtype))
+        behavior = self._rows(self.behavior, trials, seen)
+        return seen, behavior, self._rows(self.pupil_center, trials, seen)
 
     def first_frame(self, frame_count: int) -> int:
         """Return the frame of the trial that the first response belongs to."""

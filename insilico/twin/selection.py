@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from insilico.errors import MouseError, NeuronError
+from insilico.errors import InsilicoError, MouseError, NeuronError
 from insilico.models.mouse import Mouse
 
 IntArray = np.ndarray[Any, np.dtype[np.int64]]
@@ -57,7 +57,7 @@ def choose_neurons(selection: NeuronSelection, neuron_count: int) -> IntArray:
     if selection is None:
         return np.arange(neuron_count)
     if isinstance(selection, str):
-        indices = _parse(selection, neuron_count)
+        indices = parse_indices(selection, neuron_count)
     elif isinstance(selection, slice):
         indices = np.arange(neuron_count)[selection]
     else:
@@ -87,26 +87,49 @@ def _from_array(values: np.ndarray[Any, Any], neuron_count: int) -> IntArray:
     return values.astype(np.int64).reshape(-1)
 
 
-def _parse(text: str, neuron_count: int) -> IntArray:
+def parse_indices(
+    text: str, count: int, *, what: str = "neuron", error: type[InsilicoError] = NeuronError
+) -> IntArray:
+    """Read a list of indices and exclusive ranges, such as "0:100" or "3,5,20:30".
+
+    Parameters
+    ----------
+    text : str
+        Ends of a range that are left out are the first and the last.
+    count : int
+        How many there are.
+    what : str
+        What is counted, for messages.
+    error : type
+        What is raised.
+
+    Returns
+    -------
+    int64 array, shape (index,)
+        As written; those too large are not refused here.
+
+    Raises
+    ------
+    InsilicoError
+        Of the given type, if the text is no such list.
+    """
     parts: list[IntArray] = []
     for part in text.split(","):
         bounds = part.strip().split(":")
         try:
-            # A neuron beyond the last is refused later; the cap keeps a huge number from being
+            # What lies beyond the last is refused later; the cap keeps a huge number from being
             # counted up to.
-            numbers = [
-                min(int(bound), neuron_count + 1) if bound.strip() else None for bound in bounds
-            ]
+            numbers = [min(int(bound), count + 1) if bound.strip() else None for bound in bounds]
         except ValueError:
             numbers = []
         if len(numbers) == 1 and numbers[0] is not None:
             parts.append(np.array([numbers[0]], np.int64))
         elif len(numbers) == 2:
-            start, stop = numbers[0] or 0, neuron_count if numbers[1] is None else numbers[1]
+            start, stop = numbers[0] or 0, count if numbers[1] is None else numbers[1]
             parts.append(np.arange(start, stop, dtype=np.int64))
         else:
-            raise NeuronError(
-                f"the neuron selection {text!r} was not understood; write indices and ranges "
+            raise error(
+                f"the {what} selection {text!r} was not understood; write indices and ranges "
                 "such as 0:100 or 3,5,20:30"
             )
     return np.concatenate(parts)
