@@ -71,11 +71,11 @@ def show(name: str) -> None:
     name : str
         A name from 'insilico models list'.
     """
-    from insilico.models import zoo
+    from insilico.models.recipes import card, read_recipe
 
-    print(zoo.card(name).rstrip())
+    print(card(name).rstrip())
     print("\n## Recipe\n")
-    for key, value in _facts(zoo.read_recipe(name)):
+    for key, value in _facts(read_recipe(name)):
         print(f"{key:<16}  {value}")
 
 

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from insilico import catalog, configuration
-from insilico.errors import RecipeError
+from insilico.errors import CatalogError, RecipeError
 from insilico.models.published import FileWeights, Weights, read_weights
 from insilico.screen import SCREENS
 
@@ -182,6 +182,32 @@ def read_recipes(*, user_folder: Path | None = None) -> list[Recipe]:
     """Read every entry of the zoo, sorted by name."""
     names = catalog.entries("models", user_folder=user_folder)
     return [read_recipe(name, user_folder=user_folder) for name in names]
+
+
+def card(name: str, *, user_folder: Path | None = None) -> str:
+    """Return the card of a zoo entry, its ``README.md``.
+
+    Parameters
+    ----------
+    name : str
+        Name of the entry.
+    user_folder : Path, optional
+        As for :func:`insilico.catalog.entries`.
+
+    Returns
+    -------
+    str
+        Markdown.
+
+    Raises
+    ------
+    CatalogError
+        If there is no such entry, or it has no card.
+    """
+    path = catalog.find("models", name, user_folder=user_folder) / "README.md"
+    if not path.is_file():
+        raise CatalogError(f"the zoo entry {name!r} has no card; write {path}")
+    return path.read_text(encoding="utf-8")
 
 
 def _locate(source: str | Path, user_folder: Path | None) -> Path:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-from insilico import catalog
 from insilico.errors import CatalogError
 from insilico.models import hub
 from insilico.models.checkpoint import FORMAT, save_checkpoint
 from insilico.models.huggingface import Access, LocalRun, RunRecord, fetch_run, recorded
 from insilico.models.importers import import_weights
 from insilico.models.published import FileWeights, FolderWeights, HubWeights
-from insilico.models.recipes import Recipe, read_recipe, read_recipes
+from insilico.models.recipes import Recipe, card, read_recipe, read_recipes
 
 __all__ = ["Recipe", "card", "list_models", "pin_note", "pull", "read_recipe"]
 
@@ -35,32 +34,6 @@ def list_models(*, user_folder: Path | None = None) -> list[Recipe]:
         If a recipe is wrong.
     """
     return read_recipes(user_folder=user_folder)
-
-
-def card(name: str, *, user_folder: Path | None = None) -> str:
-    """Return the card of a zoo entry, its ``README.md``.
-
-    Parameters
-    ----------
-    name : str
-        Name of the entry.
-    user_folder : Path, optional
-        As for :func:`insilico.catalog.entries`.
-
-    Returns
-    -------
-    str
-        Markdown.
-
-    Raises
-    ------
-    CatalogError
-        If there is no such entry, or it has no card.
-    """
-    path = catalog.find("models", name, user_folder=user_folder) / "README.md"
-    if not path.is_file():
-        raise CatalogError(f"the zoo entry {name!r} has no card; write {path}")
-    return path.read_text(encoding="utf-8")
 
 
 def pull(

@@ -88,6 +88,18 @@ def test_refused_connection_is_one_sentence_and_leaves_nothing(tmp_path, monkeyp
     assert files(tmp_path) == []
 
 
+def test_offline_uses_the_cache_and_else_says_so(server, tmp_path):
+    address = f"{server.url}/weights.pth"
+    with pytest.raises(DownloadError, match=r"is not in the cache .* without --offline"):
+        fetch(address, sha256=SHA256, cache=tmp_path, offline=True)
+    path = fetch(address, sha256=SHA256, cache=tmp_path)
+    assert fetch(address, sha256=SHA256, cache=tmp_path, offline=True) == path
+    assert len(server.hits) == 1
+    path.write_bytes(b"damaged")
+    with pytest.raises(DownloadError, match="is not in the cache"):
+        fetch(address, sha256=SHA256, cache=tmp_path, offline=True)
+
+
 def test_address_that_is_none_is_refused(tmp_path):
     with pytest.raises(DownloadError, match="check the address"):
         fetch("not-an-address", sha256=SHA256, cache=tmp_path)
