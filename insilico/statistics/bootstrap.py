@@ -1,4 +1,4 @@
-"""Confidence intervals by drawing neurons again, seeded and vectorized."""
+"""Confidence intervals by drawing neurons, or trials, again; seeded and vectorized."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from insilico.errors import UnitsError
+from insilico.errors import ShapeError, UnitsError
 
 FloatArray = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -56,6 +57,70 @@ def bootstrap_means(
         for column in range(values.shape[1]):
             means[first : first + size, column] = values[:, column][chosen].mean(axis=1)
     return means
+
+
+def bootstrap_correlations(
+    first: ArrayLike,
+    second: ArrayLike,
+    *,
+    trial: ArrayLike | None = None,
+    draws: int = 2000,
+    seed: int | Sequence[int],
+) -> FloatArray:
+    """Return the correlations over samples of trials, drawn whole and with replacement.
+
+    Parameters
+    ----------
+    first, second : float array, shape (row,)
+        Matching values, without NaN.
+    trial : array, shape (row,), optional
+        The trial of each row; each row is its own when left out.
+    draws : int
+        Number of samples.
+    seed : int or sequence of int
+        Of the draws.
+
+    Returns
+    -------
+    float array, shape (draw,)
+        Pearson correlations; draws in which either side is constant, such as those of a single
+        image, have none and are left out.
+
+    Raises
+    ------
+    ShapeError
+        If the shapes disagree.
+    UnitsError
+        If ``draws`` is below 1.
+    """
+    one, two = np.asarray(first, float), np.asarray(second, float)
+    labels = np.arange(len(one)) if trial is None else np.asarray(trial)
+    if one.ndim != 1 or two.shape != one.shape or labels.shape != one.shape:
+        raise ShapeError(
+            f"traces of shapes {one.shape} and {two.shape} with trials of shape {labels.shape}; "
+            "give two values and a trial a row"
+        )
+    if draws < 1:
+        raise UnitsError(f"{draws!r} bootstrap draws; give at least 1, better 1000 or more")
+    # About the means, sums of squares keep their digits.
+    one, two = one - one.mean(), two - two.mean()
+    columns = np.stack([np.ones_like(one), one, two, one * one, two * two, one * two], axis=1)
+    _, index = np.unique(labels, return_inverse=True)
+    sums = np.zeros((index.max() + 1, columns.shape[1]))
+    np.add.at(sums, index.ravel(), columns)
+    drawn = np.empty((draws, columns.shape[1]))
+    rng = np.random.default_rng(seed)
+    block = max(1, BLOCK_NUMBERS // len(sums))
+    for start in range(0, draws, block):
+        size = min(block, draws - start)
+        chosen = rng.integers(len(sums), size=(size, len(sums)))
+        drawn[start : start + size] = sums[chosen].sum(axis=1)
+    count, total_one, total_two, square_one, square_two, product = drawn.T
+    power_one, power_two = square_one - total_one**2 / count, square_two - total_two**2 / count
+    varies = (power_one > 1e-12 * sums[:, 3].sum()) & (power_two > 1e-12 * sums[:, 4].sum())
+    covariance = (product - total_one * total_two / count)[varies]
+    correlations: FloatArray = covariance / np.sqrt(power_one * power_two)[varies]
+    return np.clip(correlations, -1.0, 1.0)
 
 
 def percentile_interval(samples: FloatArray, *, confidence: float = 0.95) -> tuple[float, float]:

@@ -1,4 +1,4 @@
-"""Permutation test of selectivity: is the tuning more than shuffled trials would give."""
+"""Permutation tests: is a selectivity, or a correlation, more than shuffled trials would give."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from insilico.errors import CatalogError, ShapeError, UnitsError
+from insilico.statistics.correlation import correlate_rows
 from insilico.statistics.selectivity import (
     HARMONIC,
     check_even_spacing,
@@ -23,6 +24,15 @@ IntArray = np.ndarray[Any, np.dtype[np.int64]]
 TIE_TOLERANCE = 1e-10
 #: Numbers in one block of shuffled vector sums, which bounds memory: 4 million are 32 MB.
 BLOCK_NUMBERS = 4_000_000
+
+
+class CorrelationTest(NamedTuple):
+    """A correlation over the rows of some trials, and its permutation p-value."""
+
+    #: float: Pearson correlation, in [-1, 1]; NaN where either side is constant.
+    observed: float
+    #: float: two-sided, in [1 / (shuffle_count + 1), 1]; NaN where the correlation is.
+    p_value: float
 
 
 class SelectivityTest(NamedTuple):
@@ -114,6 +124,94 @@ def selectivity_permutation_test(
     p_value = np.full(len(observed), np.nan)
     p_value[usable] = (reached + 1) / (shuffle_count + 1)
     return SelectivityTest(observed, p_value)
+
+
+def correlation_permutation_test(
+    first: ArrayLike,
+    second: ArrayLike,
+    *,
+    trial: ArrayLike | None = None,
+    shuffle_count: int = 1000,
+    seed: int,
+) -> CorrelationTest:
+    """Test the correlation of two traces against pairs of one's trials with the other's, shuffled.
+
+    Neighboring frames of a trial resemble each other, so frames are no independent samples: a
+    shuffle moves whole trials, and each only to the place of another as long, so that all that
+    happens within a trial stays as it is. ``p = (k + 1) / (shuffle_count + 1)`` with k the number
+    of shuffles whose correlation is as far from 0 as the observed one.
+
+    Parameters
+    ----------
+    first, second : float array, shape (row,)
+        Matching values.
+    trial : array, shape (row,), optional
+        The trial of each row; rows of one trial are in order. Each row is its own trial when left
+        out.
+    shuffle_count : int
+        Number of shuffles; the smallest p-value is ``1 / (shuffle_count + 1)``.
+    seed : int
+        Of the shuffles.
+
+    Returns
+    -------
+    CorrelationTest
+
+    Raises
+    ------
+    ShapeError
+        If the shapes disagree, or there are fewer than two rows.
+    UnitsError
+        If ``shuffle_count`` is below 1.
+
+    References
+    ----------
+    The correction by one: Phipson & Smyth 2010, doi:10.2202/1544-6115.1585. Trials must be
+    exchangeable: a drift over the session in both traces passes for a correlation.
+    """
+    one, two = np.asarray(first, float), np.asarray(second, float)
+    labels = np.arange(len(one)) if trial is None else np.asarray(trial)
+    if one.ndim != 1 or two.shape != one.shape or labels.shape != one.shape:
+        raise ShapeError(
+            f"traces of shapes {one.shape} and {two.shape} with trials of shape {labels.shape}; "
+            "give two values and a trial a row"
+        )
+    if shuffle_count < 1:
+        raise UnitsError(f"{shuffle_count!r} shuffles; give at least 1, better 1000 or more")
+    observed = float(correlate_rows(one[None], two[None])[0])
+    if not np.isfinite(observed):
+        return CorrelationTest(observed, float("nan"))
+    # Shuffles change neither means nor variances: only the sum of products.
+    one, two = one - one.mean(), two - two.mean()
+    pairs = [(one[rows], two[rows]) for rows in rows_of_equal_trials(labels)]
+    threshold = abs(one @ two) * (1 - TIE_TOLERANCE)
+    rng = np.random.default_rng(seed)
+    reached = 0
+    for _ in range(shuffle_count):
+        sums = (np.vdot(left, right[rng.permutation(len(right))]) for left, right in pairs)
+        reached += abs(sum(sums)) >= threshold
+    return CorrelationTest(observed, (reached + 1) / (shuffle_count + 1))
+
+
+def rows_of_equal_trials(trial: ArrayLike) -> list[IntArray]:
+    """Return the rows of trials that can be exchanged: as long as each other.
+
+    Parameters
+    ----------
+    trial : array, shape (row,)
+        The trial of each row.
+
+    Returns
+    -------
+    list of int64 array, shape (trial, frame)
+        One a length, the shortest first.
+    """
+    _, index, length = np.unique(np.asarray(trial), return_inverse=True, return_counts=True)
+    order = np.argsort(index.ravel(), kind="stable")
+    starts = np.cumsum(length) - length
+    return [
+        order[starts[length == frames][:, None] + np.arange(frames)] for frames in np.unique(length)
+    ]
 
 
 def _check(
