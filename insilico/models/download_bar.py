@@ -6,7 +6,7 @@ from typing import Any
 
 
 class DownloadBar:
-    """A bar that appears with the first byte.
+    """A bar that appears with the first byte, where there is a terminal.
 
     It has the methods of a tqdm bar that pooch calls while it downloads, and is drawn by rich.
 
@@ -22,7 +22,10 @@ class DownloadBar:
 
         columns = BarColumn(), DownloadColumn(), TimeRemainingColumn(compact=True)
         self.total = 0
-        self._bar = Progress(*columns, console=Console(stderr=True), transient=True)
+        console = Console(stderr=True)
+        self._bar = Progress(
+            *columns, console=console, transient=True, disable=not console.is_terminal
+        )
         self._task: Any = None
 
     def update(self, count: int) -> None:
