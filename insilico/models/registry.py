@@ -24,6 +24,7 @@ _HOMES = (
     "insilico.models.sensorium2022",
     "insilico.models.v1t",
     "insilico.models.vivit",
+    "insilico.models.vivit2023",
 )
 
 
