@@ -13,6 +13,7 @@ import torch
 from insilico.errors import CheckpointError, RecipeError, RecordingError
 from insilico.models import registry
 from insilico.models.checkpoint import Checkpoint
+from insilico.models.modulators.options import ModulatorOptions
 from insilico.models.network import Network
 from insilico.models.readouts.options import ReadoutOptions
 from insilico.training.data import MouseData
@@ -23,17 +24,27 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-#: Options that a core may differ in: those of readouts and shifters, the size of the screen, and
-#: what is used in training alone.
-FREE_OF_THE_CORE = frozenset(field.name for field in dataclasses.fields(ReadoutOptions)) | {
+#: Options that a core may differ in: those of what comes after it, the size of the screen, and what
+#: is used in training alone.
+FREE_OF_THE_CORE = frozenset(
+    field.name for kind in (ReadoutOptions, ModulatorOptions) for field in dataclasses.fields(kind)
+) | {
     "height_px",
     "width_px",
     "has_shifter",
+    "shifter_reads",
     "shifter_hidden_units",
     "shifter_layers",
+    "output",
     "momentum",
     "dropout",
+    "token_dropout",
+    "block_dropout",
+    "attention_dropout",
+    "feedforward_dropout",
+    "drop_path",
     "temporal_ratio",
+    "sparsity_ratio",
 }
 #: Standardization raises the spread of neurons that hardly vary to this share of the mean spread
 #: (sensorium, datasets/mouse_loaders.py), so whoever sits there is constant, or nearly so.

@@ -265,6 +265,10 @@ class PatchEmbedding(nn.Module):
                 total = total + inside * values.sum(dim=-1)[..., None, None]
             shift = total / size
             patches = patches - shift
+            if values is None:
+                # A uniform patch has no variance, and dividing by its square root would blow up
+                # what rounding leaves of it.
+                patches = patches - patches.mean(dim=-1, keepdim=True)
         power = patches.square().sum(dim=-1, keepdim=True)
         if values is not None:
             apart = values[:, :, None] - shift
