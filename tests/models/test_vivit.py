@@ -5,7 +5,7 @@ import torch
 
 from insilico.errors import ShapeError
 from insilico.models import registry
-from insilico.models.cores import vivit
+from insilico.models.cores import parts
 from insilico.models.cores.position_encoding import sincos_2d, sinusoid
 from insilico.models.cores.vivit_blocks import ParallelBlock, RotaryEmbedding
 
@@ -44,7 +44,7 @@ def test_parts_add_up_to_the_whole(tokens, is_causal, monkeypatch):
     values["stimulus"].requires_grad_()
     results = []
     for at_once in (tokens, 1 << 20):
-        monkeypatch.setattr(vivit, "CPU_TOKENS", at_once)
+        monkeypatch.setattr(parts, "CPU_TOKENS", at_once)
         made.zero_grad()
         values["stimulus"].grad = None
         responses = answer(made, values)

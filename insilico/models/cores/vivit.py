@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
 from typing import Any, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from insilico.models.attention_maps import AttentionMaps, PatchPlaces
 from insilico.models.cores.core import Core
 from insilico.models.cores.norms import NormKind, build_norm
+from insilico.models.cores.parts import cut, runner
 from insilico.models.cores.patch_tokens import PatchEmbedding, PatchGrid
 from insilico.models.cores.position_encoding import PositionEncoding, PositionKind
 from insilico.models.cores.vivit_blocks import (
@@ -24,9 +22,7 @@ from insilico.models.cores.vivit_blocks import (
 )
 from insilico.models.rollout import draw_evenly, uniform_attention
 
-#: Tokens that pass through the blocks together. On a CPU small working sets stay in the cache; a
-#: GPU wants many.
-CPU_TOKENS, GPU_TOKENS = 1 << 11, 1 << 20
+
 #: Attention weights in memory at a time: 64 MB and 1 GB.
 CPU_WEIGHTS, GPU_WEIGHTS = 1 << 24, 1 << 28
 
@@ -52,9 +48,8 @@ class ViViTCore(Core):
     Frames are independent until the temporal transformer, and patches are independent in it, so
     both stages run over a few frames, or a few patches, at a time: the working set stays in a CPU's
     cache, and the peak of memory is one tensor of tokens. On the way back a CPU computes each part
-    again, which is faster there than to fetch what it would have kept (20 frames, forward and
-    backward on two cores: 7 s in 0.5 GB against 18 s in 3 GB); a GPU does so where
-    ``checkpoints_activations`` asks for it.
+    again, and a GPU does where ``checkpoints_activations`` asks for it; see
+    :func:`insilico.models.cores.parts.runner`.
 
     Parameters
     ----------
@@ -197,8 +192,8 @@ class ViViTCore(Core):
 
         length, stride = self.grid.patch_frames, self.grid.stride_frames
         times = self.grid.frames(stimulus.shape[2])
-        spans = _spans(times, self._frame_tokens(stimulus), stimulus.device)
-        again = self._runner(stimulus.device, len(spans))
+        spans = cut(times, self._frame_tokens(stimulus), stimulus.device)
+        again = runner(stimulus.device, len(spans), checkpoints=self.checkpoints_activations)
         parts = []
         for span in spans:
             count = span.stop - span.start
@@ -215,8 +210,8 @@ class ViViTCore(Core):
             rows = self.temporal(part.transpose(1, 2).flatten(0, 1))
             return self.activation(_split(rows, trials).transpose(1, 2))
 
-        spans = _spans(patches, trials * times, tokens.device)
-        again = self._runner(tokens.device, len(spans))
+        spans = cut(patches, trials * times, tokens.device)
+        again = runner(tokens.device, len(spans), checkpoints=self.checkpoints_activations)
         return torch.cat([again(run, tokens[:, :, span]) for span in spans], dim=2)
 
     def attention_maps(
@@ -262,18 +257,15 @@ class ViViTCore(Core):
         rows, columns = self.grid.shape
         return len(stimulus) * (rows * columns + self.spatial.register_count)
 
-    def _runner(self, device: torch.device, parts: int) -> Callable[..., Tensor]:
-        """Return how to run a part: keeping what the way back needs, or computing it again."""
-        is_large = device.type == "cpu" and parts > 1
-        if torch.is_grad_enabled() and (self.checkpoints_activations or is_large):
-            return functools.partial(checkpoint, use_reentrant=False)
-        return lambda run, *inputs: run(*inputs)
+
+def _split(rows: Tensor, trials: int) -> Tensor:
+    """Turn (trial · item, …) into (trial, item, …)."""
+    return rows.view(trials, -1, *rows.shape[1:])
 
 
-def _spans(count: int, tokens: int, device: torch.device) -> list[slice]:
-    """Return what passes through the blocks together, of ``count`` rows of so many tokens."""
-    at_once = max(1, (CPU_TOKENS if device.type == "cpu" else GPU_TOKENS) // tokens)
-    return [slice(start, min(start + at_once, count)) for start in range(0, count, at_once)]
+def _as_map(tokens: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """Return tokens (trial, time, patch, channel) as a map (trial, channel, time, row, column)."""
+    return tokens.view(*tokens.shape[:2], *shape, tokens.shape[-1]).permute(0, 4, 1, 2, 3)
 
 
 def _draw(transformer: RegisteredTransformer, tokens: Tensor) -> tuple[Tensor, Tensor]:
@@ -299,13 +291,3 @@ def _places(grid: PatchGrid) -> PatchPlaces:
     left, _, top, _ = grid.margins
     middle, stride, side = (grid.patch_px - 1) / 2, float(grid.stride_px), float(grid.patch_px)
     return PatchPlaces(grid.shape, (middle - top, middle - left), (stride, stride), (side, side))
-
-
-def _split(rows: Tensor, trials: int) -> Tensor:
-    """Turn (trial · item, …) into (trial, item, …)."""
-    return rows.view(trials, -1, *rows.shape[1:])
-
-
-def _as_map(tokens: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """Return tokens (trial, time, patch, channel) as a map (trial, channel, time, row, column)."""
-    return tokens.view(*tokens.shape[:2], *shape, tokens.shape[-1]).permute(0, 4, 1, 2, 3)

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from insilico.errors import ShapeError
 from insilico.models.cores.core import Core
 from insilico.models.cores.image_patches import guess_grid
+from insilico.models.cores.parts import cut, runner
 from insilico.models.cores.patch_tokens import PatchEmbedding, PatchGrid
 from insilico.models.cores.position_encoding import PositionEncoding
 from insilico.models.cores.regularizers import absolute_sum
-from insilico.models.cores.vivit import CPU_TOKENS, GPU_TOKENS
 from insilico.models.cores.vivit2023_blocks import (
     SpatialConvolution,
     StateTransformer,
@@ -229,10 +227,12 @@ class FirstReleaseViViTCore(Core):
         length, stride = self.grid.patch_frames, self.grid.stride_frames
         patches = self.grid.shape[0] * self.grid.shape[1]
         parts = []
-        for span in _spans(times, trials * patches, stimulus.device):
+        spans = cut(times, trials * patches, stimulus.device)
+        again = runner(stimulus.device, len(spans), checkpoints=self.checkpoints_activations)
+        for span in spans:
             frames = slice(span.start * stride, (span.stop - 1) * stride + length)
             parts.append(
-                self._maybe_again(
+                again(
                     run,
                     movie[:, :, frames],
                     None if values is None else values[:, :, frames],
@@ -251,18 +251,6 @@ class FirstReleaseViViTCore(Core):
             return rows
 
         trials, times, patches, _ = tokens.shape
-        spans = _spans(patches, trials * times, tokens.device)
-        return torch.cat([self._maybe_again(run, tokens[:, :, span]) for span in spans], dim=1)
-
-    def _maybe_again(self, run: Callable[..., Tensor], *inputs: Any) -> Tensor:
-        """Return ``run(*inputs)``, computed again on the way back where that was asked for."""
-        if not (self.checkpoints_activations and torch.is_grad_enabled()):
-            return run(*inputs)
-        output: Tensor = checkpoint(run, *inputs, use_reentrant=False)
-        return output
-
-
-def _spans(count: int, tokens: int, device: torch.device) -> list[slice]:
-    """Return what passes through the blocks together, of ``count`` rows of so many tokens."""
-    at_once = max(1, (CPU_TOKENS if device.type == "cpu" else GPU_TOKENS) // tokens)
-    return [slice(start, min(start + at_once, count)) for start in range(0, count, at_once)]
+        spans = cut(patches, trials * times, tokens.device)
+        again = runner(tokens.device, len(spans), checkpoints=self.checkpoints_activations)
+        return torch.cat([again(run, tokens[:, :, span]) for span in spans], dim=1)
