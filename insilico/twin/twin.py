@@ -144,6 +144,11 @@ class Twin:
         return next(iter(self._mice.values())).screen.frame_rate_hz
 
     @property
+    def networks(self) -> tuple[Network, ...]:
+        """Its networks, in evaluation mode: one, or the members of an ensemble."""
+        return self._networks
+
+    @property
     def member_count(self) -> int:
         """Number of networks: 1, or more for an ensemble."""
         return len(self._networks)
