@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -132,7 +133,7 @@ def correlation_permutation_test(
     *,
     trial: ArrayLike | None = None,
     shuffle_count: int = 1000,
-    seed: int,
+    seed: int | Sequence[int],
 ) -> CorrelationTest:
     """Test the correlation of two traces against pairs of one's trials with the other's, shuffled.
 
@@ -150,7 +151,7 @@ def correlation_permutation_test(
         out.
     shuffle_count : int
         Number of shuffles; the smallest p-value is ``1 / (shuffle_count + 1)``.
-    seed : int
+    seed : int or sequence of int
         Of the shuffles.
 
     Returns

@@ -1,0 +1,270 @@
+"""Where a twin looks: attention rolled out, drawn on pixels and measured, trial by trial."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+import insilico
+from insilico.attention import pixels
+from insilico.attention.asking import Asked, ask, demand_attention
+from insilico.attention.shown import ShownTrials
+from insilico.errors import StimulusError, UnitsError
+from insilico.models.attention_maps import PatchPlaces
+from insilico.progress import progress_bar
+from insilico.results import Result
+from insilico.twin.twin import Twin
+
+FloatArray = np.ndarray[Any, np.dtype[np.float64]]
+IntArray = np.ndarray[Any, np.dtype[np.int64]]
+Arrays = dict[str, np.ndarray[Any, Any]]
+
+#: Frames at the start of a movie that are left out (ViV1T-closed-loop, misc/extract_attention.py).
+BURN_IN_FRAMES = 50
+#: Name of the result.
+ATTENTION = "attention"
+
+
+def map_attention(
+    twin: Twin,
+    shown: ShownTrials | Sequence[ShownTrials],
+    *,
+    burn_in_frames: int = BURN_IN_FRAMES,
+    compatibility: bool = False,
+    progress: bool = False,
+    command: str = "",
+) -> Result:
+    """Show trials to a twin, and map what its answers draw from.
+
+    Attention is followed back through all blocks (attention rollout): for images from the class
+    token, for each frame of a movie from all patches alike. An ensemble gives the mean over its
+    members.
+
+    Parameters
+    ----------
+    twin : Twin
+        Of an architecture with attention.
+    shown : ShownTrials or sequence of ShownTrials
+        What :func:`~insilico.attention.shown.recorded_trials` or
+        :func:`~insilico.attention.shown.given_trials` return, one a mouse.
+    burn_in_frames : int
+        Frames at the start of each movie that are left out.
+    compatibility : bool
+        Scale as the published code does: grids of images are stretched over the whole image, so
+        that patches at the border are drawn where they do not lie (see
+        :func:`~insilico.attention.pixels.interpolate`) and centers are those of the pixels drawn;
+        and attention in time is scaled before the burn-in is left out, when its first frames
+        outshine all others.
+    progress : bool
+        Show a progress bar.
+    command : str
+        What the user typed, for the record.
+
+    Returns
+    -------
+    Result
+        ``tables["attention"]``, one row a trial and for movies a frame: ``mouse``, ``trial`` and
+        what else is known of it, ``frame`` and ``time_s``; ``center_x_px``, ``center_y_px`` (from
+        the top left, y down) and ``center_x_deg``, ``center_y_deg`` (from the center of the screen,
+        y up), the center of mass over patches of the attention above its lowest; ``spread_x_deg``
+        and ``spread_y_deg``, its standard deviation about that; ``entropy_bits`` of the shares;
+        ``temporal_attention``, how much of all attention a frame gets, from 0 to 1 over the frames
+        of its trial; ``pupil_x``, ``pupil_y`` and behavior as recorded; and ``status``, "ok" or
+        "constant_map" where no patch is favored: then its center is that of all patches.
+
+        ``arrays``: ``map`` (trial[, frame], y, x), for images the attention from its lowest, 0, to
+        its highest, 1, and for movies by the largest of each frame; ``share`` (trial[, frame], row,
+        column) of each patch as it was rolled out; ``stimulus`` in gray levels; for movies
+        ``temporal_share`` of all frames, and ``temporal_uniform``, what it would be were all frames
+        attended alike. Under a causal mask both fall with time by construction: early frames are
+        seen by more. Movies that end before the longest are 0 from ``frame_count`` on.
+
+    Raises
+    ------
+    CheckpointError
+        If the twin has no attention, or members of an ensemble have other patches.
+    StimulusError
+        If no movie is longer than the burn-in.
+    UnitsError
+        If the burn-in is negative.
+    MouseError, ShapeError, RecordingError
+        If the trials do not fit the twin.
+
+    References
+    ----------
+    Abnar and Zuidema 2020, "Quantifying attention flow in transformers"; V1T,
+    src/v1t/utils/attention_rollout.py and misc/center_of_attention_maps.py; ViV1T-closed-loop,
+    viv1t/utils/attention_rollout.py and misc/extract_attention.py (which computes no centers: those
+    of movies are ours).
+    """
+    started = time.monotonic()
+    if burn_in_frames < 0:
+        raise UnitsError(f"a burn-in of {burn_in_frames} frames; give 0 or more")
+    parts = [shown] if isinstance(shown, ShownTrials) else list(shown)
+    demand_attention(twin)
+    drawn: list[_Drawn] = []
+    skipped = 0
+    total = sum(len(part) for part in parts)
+    with progress_bar("attention", total, shown=progress) as advance:
+        for part in parts:
+            for asked in ask(twin, part):
+                if (one := _draw(asked, burn_in_frames, compatibility=compatibility)) is not None:
+                    drawn.append(one)
+                skipped += one is None
+                advance(1, label=f"attention {part.mouse}")
+    if not drawn:
+        raise StimulusError(
+            f"none of {total} movies goes on after the burn-in of {burn_in_frames} frames; show "
+            "longer ones, or give a shorter burn-in"
+        )
+    is_movie = twin.kind == "movie"
+    return Result(
+        ATTENTION,
+        {ATTENTION: pd.concat([one.table for one in drawn], ignore_index=True)},
+        _arrays(drawn, is_movie=is_movie),
+        {
+            "burn_in_frames": burn_in_frames if is_movie else 0,
+            "compatibility": compatibility,
+            "behavior": _describe(parts, "behavior"),
+            "pupil_center": _describe(parts, "pupil_center"),
+        },
+        {
+            "package": f"insilico {insilico.__version__}",
+            "model": twin.name,
+            "kind": twin.kind,
+            "weights": dict(twin.provenance),
+            "members": twin.member_count,
+            "shown": [dict(part.source) for part in parts],
+            "screens": {part.mouse: twin.screen(part.mouse).to_dict() for part in parts},
+            "skipped_trials": skipped,
+            "command": command,
+            "seconds": round(time.monotonic() - started, 2),
+        },
+    )
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Drawn:
+    """One trial: its rows of the table, and arrays whose first axis, for movies, is these rows."""
+
+    table: pd.DataFrame
+    arrays: Arrays
+    places: PatchPlaces
+
+
+def _draw(asked: Asked, burn_in_frames: int, *, compatibility: bool) -> _Drawn | None:
+    """Draw and measure one trial; None for a movie that ends within the burn-in."""
+    if asked.frame is None:
+        maps, centers = _draw_image(asked, compatibility=compatibility)
+        columns = _columns(asked, asked.share, centers, at=())
+        arrays: Arrays = {"map": maps, "share": asked.share, "stimulus": asked.picture}
+        return _Drawn(pd.DataFrame(columns, index=[0]), arrays, asked.places)
+    kept = asked.frame >= burn_in_frames
+    if not kept.any():
+        return None
+    frame, share = asked.frame[kept], asked.share[kept]
+    scaled = pixels.scale_to_range(share)
+    centers = pixels.measure_centers(scaled, *_places(asked), asked.screen)
+    columns = _columns(asked, share, centers, at=(frame,))
+    arrays = {
+        "map": pixels.fold(share, asked.places, asked.screen.shape),
+        "share": share,
+        "stimulus": asked.picture[frame],
+    }
+    if asked.temporal is not None and asked.temporal_uniform is not None:
+        shares = asked.temporal
+        columns["temporal_attention"] = (
+            _to_range(shares)[kept] if compatibility else _to_range(shares[kept])
+        )
+        arrays |= {"temporal_share": shares[kept], "temporal_uniform": asked.temporal_uniform[kept]}
+    return _Drawn(pd.DataFrame(columns), arrays, asked.places)
+
+
+def _draw_image(asked: Asked, *, compatibility: bool) -> tuple[FloatArray, pixels.MapCenters]:
+    """Return the map (y, x) of an image, and where it lies."""
+    scaled, shape = pixels.scale_to_range(asked.share), asked.screen.shape
+    if compatibility:
+        maps = pixels.stretch(scaled[None], shape)[0]
+        x_px, y_px = (np.arange(size, dtype=float) for size in reversed(shape))
+        return maps, pixels.measure_centers(maps, x_px, y_px, asked.screen)
+    maps = pixels.interpolate(scaled[None], asked.places, shape, asked.moved_px[None])[0]
+    return maps, pixels.measure_centers(scaled, *_places(asked), asked.screen)
+
+
+def _places(asked: Asked) -> tuple[FloatArray, FloatArray]:
+    """Return x of every column of patches, and y of every row, in this trial."""
+    y_px, x_px = asked.places.centers_px()
+    return x_px + asked.moved_px[1], y_px + asked.moved_px[0]
+
+
+def _columns(
+    asked: Asked, share: FloatArray, centers: pixels.MapCenters, *, at: tuple[IntArray, ...]
+) -> dict[str, Any]:
+    """Return the columns of the rows of one trial, ``at`` some of its frames."""
+    columns: dict[str, Any] = dict(asked.labels)
+    if at:
+        columns |= {"frame": at[0], "time_s": at[0] / asked.screen.frame_rate_hz}
+    names = ("x_px", "y_px", "x_deg", "y_deg")
+    columns |= {f"center_{name}": getattr(centers, name) for name in names}
+    columns |= {name: getattr(centers, name) for name in ("spread_x_deg", "spread_y_deg")}
+    columns["entropy_bits"] = pixels.entropy_bits(share)
+    columns |= {name: trace[at] for name, trace in asked.traces.items()}
+    columns["status"] = np.where(pixels.is_constant(share), "constant_map", "ok")
+    return columns
+
+
+def _to_range(values: FloatArray) -> FloatArray:
+    """Scale from the lowest, 0, to the highest, 1; what is constant is 1."""
+    return pixels.scale_to_range(values[None])[0]
+
+
+def _arrays(drawn: Sequence[_Drawn], *, is_movie: bool) -> xr.Dataset:
+    """Join the arrays of all trials; those of shorter movies are 0 beyond their end."""
+    first = drawn[0]
+    y_px, x_px = first.places.centers_px()
+    coordinates: dict[str, Any] = {
+        "trial": [int(one.table["trial"].iloc[0]) for one in drawn],
+        "mouse": ("trial", [str(one.table["mouse"].iloc[0]) for one in drawn]),
+        "patch_y_px": ("row", y_px),
+        "patch_x_px": ("column", x_px),
+    }
+    axes = {"map": ("y", "x"), "share": ("row", "column"), "stimulus": ("y", "x")}
+    if not is_movie:
+        return xr.Dataset(
+            {
+                name: (("trial", *axes[name]), np.stack([_stored(one, name) for one in drawn]))
+                for name in first.arrays
+            },
+            coordinates,
+        )
+    frames = np.unique(np.concatenate([one.table["frame"] for one in drawn]))
+    values: dict[str, Any] = {}
+    for name in first.arrays:
+        sample = _stored(first, name)
+        joined = np.zeros((len(drawn), len(frames), *sample.shape[1:]), sample.dtype)
+        for index, one in enumerate(drawn):
+            joined[index, np.searchsorted(frames, one.table["frame"])] = _stored(one, name)
+        values[name] = (("trial", "frame", *axes.get(name, ())), joined)
+    values["frame_count"] = ("trial", [int(one.table["frame"].iloc[-1]) + 1 for one in drawn])
+    return xr.Dataset(values, {**coordinates, "frame": frames})
+
+
+def _stored(one: _Drawn, name: str) -> np.ndarray[Any, Any]:
+    """Return an array as it is kept: pictures as they are, the rest in single precision."""
+    values = one.arrays[name]
+    return values if name == "stimulus" else values.astype(np.float32)
+
+
+def _describe(parts: Sequence[ShownTrials], name: str) -> Any:
+    """Return the state that trials were shown in, for the protocol."""
+    states = [getattr(part, name) for part in parts]
+    state = states[0] if states else None
+    if state is None:
+        return "of each trial"
+    return state if isinstance(state, str) else np.asarray(state).tolist()
