@@ -31,6 +31,12 @@ FIGURES = {
         "gallery": "insilico.figures.direction:plot_gallery",
         "population": "insilico.figures.direction:plot_population",
     },
+    "attention": {
+        "maps": "insilico.figures.attention:plot_maps",
+    },
+    "attention_gaze": {
+        "gaze": "insilico.figures.attention:plot_gaze",
+    },
     "evaluation": {
         "performance": "insilico.figures.evaluation:plot_performance",
     },
