@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 def respond(
@@ -53,11 +56,11 @@ def respond(
     twin = insilico.load(model, device=device)
     is_file = behavior is not None and behavior.endswith(".npy")
     responses = twin.respond(
-        _read(stimuli),
+        read_npy(stimuli),
         mouse=mouse,
         neurons=neurons,
-        behavior=_read(Path(behavior)) if is_file and behavior else behavior,
-        pupil_center=None if pupil is None else _read(pupil),
+        behavior=read_npy(Path(behavior)) if is_file and behavior else behavior,
+        pupil_center=None if pupil is None else read_npy(pupil),
         input_units=input_units,
         output_units=output_units,
         progress=True,
@@ -68,7 +71,14 @@ def respond(
     print(f"{out}: ({axes}) = {responses.values.shape}, {responses.units} units")
 
 
-def _read(path: Path):  # type: ignore[no-untyped-def]
+def read_npy(path: Path) -> np.ndarray[Any, Any]:
+    """Return the numbers in a .npy file.
+
+    Raises
+    ------
+    ShapeError
+        If it is missing, cut off, or holds objects.
+    """
     import numpy as np
 
     from insilico.errors import ShapeError
