@@ -124,10 +124,11 @@ def map_attention(
             "longer ones, or give a shorter burn-in"
         )
     is_movie = twin.kind == "movie"
+    arrays = _arrays(drawn, is_movie=is_movie)
     return Result(
         ATTENTION,
         {ATTENTION: pd.concat([one.table for one in drawn], ignore_index=True)},
-        _arrays(drawn, is_movie=is_movie),
+        arrays,
         {
             "burn_in_frames": burn_in_frames if is_movie else 0,
             "compatibility": compatibility,
@@ -143,6 +144,7 @@ def map_attention(
             "shown": [dict(part.source) for part in parts],
             "screens": {part.mouse: twin.screen(part.mouse).to_dict() for part in parts},
             "skipped_trials": skipped,
+            "temporal_bias": _temporal_bias(arrays),
             "command": command,
             "seconds": round(time.monotonic() - started, 2),
         },
@@ -253,6 +255,19 @@ def _arrays(drawn: Sequence[_Drawn], *, is_movie: bool) -> xr.Dataset:
         values[name] = (("trial", "frame", *axes.get(name, ())), joined)
     values["frame_count"] = ("trial", [int(one.table["frame"].iloc[-1]) + 1 for one in drawn])
     return xr.Dataset(values, {**coordinates, "frame": frames})
+
+
+def _temporal_bias(arrays: xr.Dataset) -> str | None:
+    """Return what must be known of attention in time, or None."""
+    if "temporal_uniform" not in arrays:
+        return None
+    uniform = arrays["temporal_uniform"].to_numpy()[0]
+    if uniform.max() - uniform.min() <= pixels.CONSTANT_FRACTION * uniform.max():
+        return None
+    return (
+        "attention in time is causal: it falls with time by construction, because early frames are "
+        "seen by more; compare it with temporal_uniform"
+    )
 
 
 def _stored(one: _Drawn, name: str) -> np.ndarray[Any, Any]:

@@ -8,7 +8,18 @@ import sys
 import cyclopts
 
 import insilico
-from insilico.cli import demo, evaluate, models, recordings, respond, run, simulate, train, validate
+from insilico.cli import (
+    attention,
+    demo,
+    evaluate,
+    models,
+    recordings,
+    respond,
+    run,
+    simulate,
+    train,
+    validate,
+)
 from insilico.errors import InsilicoError
 
 #: Exit code of a user's mistake, and of a run that was stopped half way.
@@ -22,6 +33,7 @@ app = cyclopts.App(
     # Ctrl-C is ours to explain: what is finished is kept.
     suppress_keyboard_interrupt=False,
 )
+app.command(attention.attention)
 app.command(demo.demo)
 app.command(evaluate.evaluate)
 app.command(models.app)
