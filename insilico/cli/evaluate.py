@@ -61,15 +61,14 @@ def evaluate(
     """
     from insilico.cli.saving import save_figures
     from insilico.experiments.experiment import result_folder
-    from insilico.models.checkpoint import load_checkpoint
     from insilico.models.hub import cache_folder
     from insilico.recordings import cache_recordings, open_recordings
     from insilico.training.evaluation import check_match
     from insilico.training.evaluation import evaluate as compare
-    from insilico.twin.loading import find_checkpoint
+    from insilico.twin.loading import open_checkpoint
     from insilico.twin.twin import choose_device
 
-    checkpoint = load_checkpoint(find_checkpoint(model, cache=cache, progress=True))
+    checkpoint = open_checkpoint(model, cache=cache, progress=True)
     recordings = open_recordings(data, mice=mouse)
     for name, recording in recordings.items():
         # Decoding takes minutes; what does not fit is refused before.

@@ -138,28 +138,43 @@ def import_model(
     *,
     out: Path,
     variant: Annotated[str | None, cyclopts.Parameter(name="--as")] = None,
+    mouse: list[str] | None = None,
+    statistics: Path | None = None,
+    data: Path | None = None,
 ) -> None:
     """Turn published weights into a checkpoint folder that needs nothing else.
 
     Parameters
     ----------
     source : Path
-        A published .pth file, or a run folder.
+        A published .pth file, or the folder of a run of V1T or ViV1T.
     out : Path
         The folder to make.
     variant : str, optional
         Model of the zoo that the weights are of; found out from the file when left out.
+    mouse : list of str, optional
+        Of a run of several mice those to keep; all when left out.
+    statistics : Path, optional
+        Folder with the statistics that a run standardized its data by, as ViV1T-closed-loop ships
+        them; without it and --data the model takes standardized units only.
+    data : Path, optional
+        Recordings that a run was trained on, to take statistics and cortical positions from.
     """
     from insilico.models.checkpoint import save_checkpoint
     from insilico.models.importers import import_weights
     from insilico.models.network import count_parameters
 
-    checkpoint = import_weights(source, name=variant)
+    checkpoint = import_weights(
+        source, name=variant, mice=mouse or (), statistics=statistics, data=data, progress=True
+    )
     save_checkpoint(checkpoint, out)
-    for mouse in checkpoint.mice.values():
-        print(
-            f"{checkpoint.name}: mouse {mouse.name}, {len(mouse.neurons):,} neurons, "
-            f"{count_parameters(checkpoint.network):,} trainable parameters -> {out}"
-        )
-        for what, source_text in mouse.statistics.sources.items():
+    print(
+        f"{checkpoint.name}: {checkpoint.architecture}, "
+        f"{count_parameters(checkpoint.network):,} trainable parameters -> {out}"
+    )
+    for one in checkpoint.mice.values():
+        print(f"mouse {one.name}: {len(one.neurons):,} neurons")
+        for what, source_text in one.statistics.sources.items():
             print(f"  {what}: {source_text}")
+    for quirk in checkpoint.origin.get("quirks", ()):
+        print(f"reproduced: {quirk}")

@@ -141,10 +141,9 @@ def _train(
 def _load_core(model: str | None, cache: Path | None) -> Checkpoint | None:
     if model is None:
         return None
-    from insilico.models.checkpoint import load_checkpoint
-    from insilico.twin.loading import find_checkpoint
+    from insilico.twin.loading import open_checkpoint
 
-    return load_checkpoint(find_checkpoint(model, cache=cache, progress=True))
+    return open_checkpoint(model, cache=cache, progress=True)
 
 
 def _explain(recipe: TrainingRecipe) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from insilico.errors import ShapeError, UnitsError
 from insilico.models.mouse import Mouse
 from insilico.models.network import Network
-from insilico.twin.units import InputUnits
+from insilico.twin.units import InputUnits, reason
 
 FloatArray = np.ndarray[Any, np.dtype[np.floating[Any]]]
 Preset = Literal["mean", "quiet", "running"]
@@ -107,6 +107,11 @@ def pupil_state(
             return None
         raise UnitsError("pupil_center was given, and this model reads none; leave it out")
     if is_preset:
+        if (source := mouse.statistics.sources.get("pupil", "")).startswith("unknown"):
+            raise UnitsError(
+                f"the mean gaze of mouse {mouse.name} is not known ({source}); give pupil_center "
+                "as an array in standardized units"
+            )
         return np.zeros(2, np.float32)
     gaze = _checked(np.asarray(pupil_center), 2, "pupil_center (x, y)")
     if units == "standardized":
@@ -124,8 +129,8 @@ def _preset(names: tuple[str, ...], mouse: Mouse, preset: str) -> FloatArray:
     mean = mouse.statistics.behavior_mean
     if mean is None:
         raise UnitsError(
-            f"mouse {mouse.name} has no behavior statistics, so the state {preset!r} is not known; "
-            "give behavior as an array in standardized units"
+            f"mouse {mouse.name} has no behavior statistics, so the state {preset!r} is not known"
+            f"{reason(mouse, 'behavior')}; give behavior as an array in standardized units"
         )
     state = np.array(mean, np.float32)
     for name, shift in PRESET_SHIFT[preset].items():

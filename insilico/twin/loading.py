@@ -11,6 +11,7 @@ import torch
 from insilico import catalog
 from insilico.errors import CatalogError
 from insilico.models import checkpoint, zoo
+from insilico.models.importers import import_weights, is_published
 from insilico.models.recipes import CHECKPOINT_FOLDER
 from insilico.stimuli.stimuli import Kind
 from insilico.twin.twin import Twin
@@ -32,8 +33,8 @@ def load(
     ----------
     model : str or Path
         A name of the zoo, such as "sensorium2022-cnn", whose weights are downloaded once; the path
-        of a checkpoint folder or of a training run; or "simulated-v1-image" or
-        "simulated-v1-movie".
+        of a checkpoint folder, of a training run, or of a published weight file or run folder of
+        V1T or ViV1T as it is; or "simulated-v1-image" or "simulated-v1-movie".
     device : str or torch.device
         Where it computes; "auto" takes a GPU where there is one.
     precision : {"float32", "float64", "bfloat16"}
@@ -65,7 +66,7 @@ def load(
 
         kind: Kind = "image" if SIMULATED[str(model)] == "image" else "movie"
         return SimulatedV1(kind, device=device, precision=precision)
-    loaded = checkpoint.load_checkpoint(find_checkpoint(model, cache=cache))
+    loaded = open_checkpoint(model, cache=cache)
     return Twin(
         loaded.network,
         mice=loaded.mice,
@@ -78,6 +79,33 @@ def load(
         device=device,
         precision=precision,
     )
+
+
+def open_checkpoint(
+    model: str | Path, *, cache: Path | None = None, progress: bool = False
+) -> checkpoint.Checkpoint:
+    """Return the network of a model and what is known of its mice.
+
+    Parameters
+    ----------
+    model : str or Path
+        As for :func:`load`, but no simulated twin, which has no weights.
+    cache, progress
+        As for :func:`find_checkpoint`.
+
+    Returns
+    -------
+    Checkpoint
+
+    Raises
+    ------
+    CatalogError, CheckpointError, DownloadError
+        As for :func:`load`.
+    """
+    folder = find_checkpoint(model, cache=cache, progress=progress)
+    if is_published(folder):
+        return import_weights(folder)
+    return checkpoint.load_checkpoint(folder)
 
 
 def find_checkpoint(

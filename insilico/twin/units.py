@@ -76,7 +76,7 @@ def stimulus_units(asked: InputUnits | None, mouse: Mouse, *, is_gray: bool) -> 
     if statistics.stimulus_mean is None or statistics.stimulus_std is None:
         raise UnitsError(
             f"the stimulus is in gray levels, and mouse {mouse.name} has no stimulus statistics to "
-            f"standardize it{_reason(mouse, 'stimulus')}; give an array with "
+            f"standardize it{reason(mouse, 'stimulus')}; give an array with "
             "input_units='standardized', or build the twin with "
             "statistics=Statistics(stimulus_mean=..., stimulus_std=...)"
         )
@@ -99,12 +99,12 @@ def response_units(asked: OutputUnits | None, mouse: Mouse) -> ResponseUnits:
     if std is None:
         raise UnitsError(
             f"recorded units were asked for, and mouse {mouse.name} has no response statistics"
-            f"{_reason(mouse, 'response')}; give output_units='standardized'"
+            f"{reason(mouse, 'response')}; give output_units='standardized'"
         )
     return ResponseUnits("recorded", np.asarray(std))
 
 
-def _reason(mouse: Mouse, what: str) -> str:
+def reason(mouse: Mouse, what: str) -> str:
     """Return why a mouse's statistics are not known, where the checkpoint says, for a message."""
     source = mouse.statistics.sources.get(what)
     return f" ({source})" if source else ""

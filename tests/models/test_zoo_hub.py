@@ -1,24 +1,46 @@
 """Zoo entries whose weights are on the Hugging Face hub, or with the user."""
 
-import collections
 import re
 
-import published_format as published
 import pytest
-import torch
 from hub_server import COMMIT, OTHER_COMMIT, REPOSITORY, running_hub, sha256
+from reference import closed_loop
 
 from insilico.errors import CatalogError, CheckpointError, DownloadError, RecipeError
 from insilico.models import zoo
 from insilico.models.checkpoint import load_checkpoint
-from insilico.models.importers import import_weights
+
+SMALL = {"core_emb_dim": 8, "core_spatial_depth": 1, "core_temporal_depth": 1}
+
+RECIPE = """
+architecture = "vivit"
+input = "movie 36 x 64, 30 Hz"
+mouse = "A"
+neurons = 12
+parameters = 1000
+
+[weights]
+{weights}
+
+[assumed]
+screen = "sensorium"
+screen_reason = "a test"
+stimulus_mean = 110.0
+stimulus_std = 60.0
+stimulus_reason = "a test"
+"""
+
+
+def run_files(folder, *, seed):
+    """Return the files that a pull takes of a random run of the closed-loop study."""
+    closed_loop.write_run_folder(folder, closed_loop.default_args(**SMALL), seed=seed)
+    names = ("args.yaml", "ckpt/model.pt", "ckpt/info.yaml")
+    return {name: (folder / name).read_bytes() for name in names}
 
 
 @pytest.fixture
 def files(tmp_path):
-    torch.save(collections.OrderedDict(published.synthetic_state(layers=4)), tmp_path / "model.pt")
-    state = (tmp_path / "model.pt").read_bytes()
-    return {"args.yaml": b"core: cnn\n", "ckpt/model.pt": state}
+    return run_files(tmp_path / "published", seed=1)
 
 
 @pytest.fixture
@@ -30,27 +52,14 @@ def hub(files, monkeypatch, tmp_path):
         yield server
 
 
-@pytest.fixture(autouse=True)
-def only_the_state_is_imported(monkeypatch):
-    """These runs hold a network of Sensorium 2022, which has an importer of its own."""
-
-    def import_run(path, *, name, user_folder):
-        assert (path / "args.yaml").read_bytes() == b"core: cnn\n"
-        return import_weights(path / "ckpt/model.pt", name=name, user_folder=user_folder)
-
-    monkeypatch.setattr(zoo, "import_weights", import_run)
-
-
 @pytest.fixture
 def entry(tmp_path):
     """Write an entry of that [weights] to a user's folder, and return what pulls it."""
-    original = zoo.read_recipe("sensorium2022plus-cnn").path.read_text()
 
     def write(weights):
-        text = re.sub(r"\[weights\].*?\n\n", f"[weights]\n{weights}\n\n", original, flags=re.DOTALL)
         folder = tmp_path / "user" / "models" / "my-run"
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "recipe.toml").write_text(text)
+        (folder / "recipe.toml").write_text(RECIPE.format(weights=weights))
 
         def pull(server=None, **options):
             address = server.url if server else "http://127.0.0.1:9"
@@ -73,7 +82,7 @@ def test_entry_without_pins_becomes_a_checkpoint_that_says_where_it_is_from(
     folder = pull(hub, revision="main")
     checkpoint = load_checkpoint(folder)
     assert checkpoint.name == "my-run"
-    assert checkpoint.network.neuron_counts == {published.PLUS_MOUSE: 30}
+    assert checkpoint.network.neuron_counts == {"A": 12, "L": 7}
     assert {key: checkpoint.origin[key] for key in ("repository", "commit", "folder")} == {
         "repository": REPOSITORY,
         "commit": COMMIT,
@@ -92,9 +101,8 @@ def test_entry_without_pins_becomes_a_checkpoint_that_says_where_it_is_from(
 def test_deleted_record_lets_another_version_in_beside_the_first(hub, entry, tmp_path):
     pull = entry(f'repository = "{REPOSITORY}"\nfolder = "run"')
     first = pull(hub, revision="main")
-    other = collections.OrderedDict(published.synthetic_state(layers=4, seed=5))
-    torch.save(other, tmp_path / "other.pt")
-    new = {"run/ckpt/model.pt": (tmp_path / "other.pt").read_bytes()}
+    other = run_files(tmp_path / "other", seed=5)
+    new = {f"run/{name}": data for name, data in other.items()}
     hub.commits[OTHER_COMMIT] = hub.commits[COMMIT] | new
     hub.branches["main"] = OTHER_COMMIT
     with pytest.raises(DownloadError, match=r"delete .*my-run\.toml to take the other"):
@@ -119,8 +127,8 @@ def test_pinned_entry_needs_no_revision(hub, entry, files):
 def test_run_that_does_not_match_its_recipe_is_refused(hub, entry, tmp_path):
     pull = entry(f'repository = "{REPOSITORY}"')
     path = tmp_path / "user" / "models" / "my-run" / "recipe.toml"
-    path.write_text(path.read_text().replace("layers = 4", "layers = 3"))
-    with pytest.raises(CheckpointError, match="layer3"):
+    path.write_text(path.read_text().replace("vivit", "factorized3d"))
+    with pytest.raises(CheckpointError, match=r"is a vivit network, .* my-run is factorized3d"):
         pull(hub, revision="main")
     assert not (tmp_path / "cache" / "checkpoints").exists()
 
@@ -150,7 +158,7 @@ def test_run_folder_needs_no_assumptions_but_assumptions_need_weights(entry, tmp
     entry(f'repository = "{REPOSITORY}"')
     path = tmp_path / "user" / "models" / "my-run" / "recipe.toml"
     text = path.read_text()
-    path.write_text(text[: text.index("[assumed]")].replace("neurons = 7538\n", ""))
+    path.write_text(text[: text.index("[assumed]")].replace("neurons = 12\n", ""))
     assert zoo.read_recipe("my-run", user_folder=tmp_path / "user").assumed is None
     path.write_text(re.sub(r"\[weights\].*?\n\n", "", text, flags=re.DOTALL))
     with pytest.raises(RecipeError, match=r"\[weights\] of .* is missing"):

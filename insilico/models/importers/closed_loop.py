@@ -13,6 +13,7 @@ from insilico.models.checkpoint import Checkpoint
 from insilico.models.cores.position_encoding import sinusoid
 from insilico.models.cores.vivit_blocks import ROTARY_BASE, SCALE_OFFSET
 from insilico.models.factorized3d import BEHAVIOR_NAMES
+from insilico.models.importers import frame_cores, movie_cores
 from insilico.models.importers.run_folder import OPTIONS_FILE, RunFolder
 from insilico.models.importers.translation import (
     Constant,
@@ -342,7 +343,13 @@ def _linear(run: RunFolder) -> Part:
     return Part({"readout": "linear"}, renames)
 
 
-_CORES: Mapping[str, Callable[[RunFolder], Part]] = {"vivit": _vivit}
+_CORES: Mapping[str, Callable[[RunFolder], Part]] = {
+    "vivit": _vivit,
+    "fcnn": movie_cores.fcnn,
+    "gru_baseline": movie_cores.gru_baseline,
+    "v1t": frame_cores.v1t,
+    "linear": frame_cores.linear,
+}
 
 _READOUTS: Mapping[str, Callable[[RunFolder], Part]] = {
     "gaussian": _gaussian,

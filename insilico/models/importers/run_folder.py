@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar, overload
 
@@ -38,8 +38,8 @@ _OWN_OPTIONS: dict[Release, frozenset[str]] = {
 #: Entries of args.yaml by mouse, whose names YAML may have taken for numbers.
 _BY_MOUSE = ("output_shapes", "neuron_idx", "train_sizes")
 
-#: Keys of weights that belong to one mouse.
-_READOUT = re.compile(r"readouts\.([^.]+)\.")
+#: Keys of weights that belong to one mouse; an attention readout has two parts for all of them.
+_READOUT = re.compile(r"readouts\.(?!to_kv\.|position_embedding\.)([^.]+)\.")
 
 _REQUIRED: Any = object()
 
@@ -76,6 +76,26 @@ class RunFolder:
     def mice(self) -> tuple[str, ...]:
         """Names of the mice, in the order of the weights."""
         return _mice_of_weights(self.state)
+
+    def only(self, mice: Collection[str]) -> RunFolder:
+        """Return the run without weights and options of other mice.
+
+        Parameters
+        ----------
+        mice : collection of str
+            Of the run's mice.
+        """
+        others = set(self.mice) - set(mice)
+        args = dict(self.args)
+        for name in (*_BY_MOUSE, "mouse_ids"):
+            if isinstance(values := args.get(name), dict):
+                args[name] = {mouse: value for mouse, value in values.items() if mouse in mice}
+            elif isinstance(values, list):
+                args[name] = [mouse for mouse in values if mouse in mice]
+        state = {
+            key: value for key, value in self.state.items() if not others & set(key.split("."))
+        }
+        return dataclasses.replace(self, args=args, state=state)
 
     @overload
     def option(self, name: str, kind: type[T]) -> T: ...
