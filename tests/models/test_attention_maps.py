@@ -74,7 +74,7 @@ def test_attention_that_favors_no_token_is_drawn_evenly_unless_it_is_causal():
 
 def test_architectures_with_attention_are_the_transformers():
     families = {name.partition(":")[0] for name in ATTENTIVE}
-    assert {"vivit", "v1t", "v1t_movie", "cct"} <= families
+    assert {"vivit", "vivit2023", "v1t", "v1t_movie", "cct"} <= families
     assert not {"sensorium2022", "factorized3d"} & families
 
 

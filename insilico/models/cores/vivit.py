@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from insilico.models.attention_maps import AttentionMaps, PatchPlaces
+from insilico.models.attention_maps import AttentionMaps
 from insilico.models.cores.core import Core
+from insilico.models.cores.movie_attention import draw_rows, map_movie
 from insilico.models.cores.norms import NormKind, build_norm
 from insilico.models.cores.parts import cut, runner
 from insilico.models.cores.patch_tokens import PatchEmbedding, PatchGrid
@@ -20,11 +20,6 @@ from insilico.models.cores.vivit_blocks import (
     RegisteredTransformer,
     build_activation,
 )
-from insilico.models.rollout import draw_evenly, uniform_attention
-
-
-#: Attention weights in memory at a time: 64 MB and 1 GB.
-CPU_WEIGHTS, GPU_WEIGHTS = 1 << 24, 1 << 28
 
 
 class TokenDropout(nn.Module):
@@ -238,20 +233,26 @@ class ViViTCore(Core):
         """
         self.positions.check(self.grid.frames(stimulus.shape[2]))
         tokens = self.positions(self.token_norm(self.embedding(stimulus, state)))
-        spatial, tokens = _draw(self.spatial, tokens)
-        temporal, _ = _draw(self.temporal, tokens.transpose(1, 2))
-        times = spatial.shape[1]
-        uniform = uniform_attention(times, is_causal=self.temporal.is_causal, like=temporal)
-        blocks = uniform.expand(-1, len(self.temporal.blocks), -1, -1, -1)
-        grid = self.grid
-        return AttentionMaps(
-            spatial=spatial.view(len(spatial), times, *grid.shape),
-            places=_places(grid),
-            temporal=temporal.mean(dim=1),
-            temporal_uniform=draw_evenly(blocks)[0],
-            last_frame=grid.stride_frames * np.arange(times)
-            + (grid.patch_frames - 1 - grid.leading_frames),
+        spatial, tokens = self._draw(self.spatial, tokens)
+        temporal, _ = self._draw(self.temporal, tokens.transpose(1, 2))
+        return map_movie(
+            self.grid,
+            spatial,
+            temporal,
+            blocks=len(self.temporal.blocks),
+            is_causal=self.temporal.is_causal,
         )
+
+    def _draw(self, transformer: RegisteredTransformer, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what tokens (trial, row, token, channel) draw from each, and the answer."""
+
+        def attend(rows: slice) -> tuple[Tensor, Tensor]:
+            weights, answer = transformer.attention(tokens[:, rows].flatten(0, 1))
+            return weights, _split(answer, len(tokens))
+
+        heads = sum(cast(ParallelBlock, block).heads for block in transformer.blocks)
+        count = tokens.shape[2] + transformer.register_count
+        return draw_rows(attend, tokens, weights=heads * count**2)
 
     def _frame_tokens(self, stimulus: Tensor) -> int:
         rows, columns = self.grid.shape
@@ -266,28 +267,3 @@ def _split(rows: Tensor, trials: int) -> Tensor:
 def _as_map(tokens: Tensor, shape: tuple[int, ...]) -> Tensor:
     """Return tokens (trial, time, patch, channel) as a map (trial, channel, time, row, column)."""
     return tokens.view(*tokens.shape[:2], *shape, tokens.shape[-1]).permute(0, 4, 1, 2, 3)
-
-
-def _draw(transformer: RegisteredTransformer, tokens: Tensor) -> tuple[Tensor, Tensor]:
-    """Return what tokens (trial, row, token, channel) draw from each in their row, and the answer.
-
-    Some rows at a time: there are as many weights as pairs of tokens, in every block and head.
-    """
-    trials, rows, count, _ = tokens.shape
-    heads = sum(cast(ParallelBlock, block).heads for block in transformer.blocks)
-    weights = trials * heads * (count + transformer.register_count) ** 2
-    limit = CPU_WEIGHTS if tokens.device.type == "cpu" else GPU_WEIGHTS
-    at_once = max(1, limit // weights)
-    drawn, answers = [], []
-    for start in range(0, rows, at_once):
-        attention, answer = transformer.attention(tokens[:, start : start + at_once].flatten(0, 1))
-        drawn.append(_split(draw_evenly(attention), trials))
-        answers.append(_split(answer, trials))
-    return torch.cat(drawn, dim=1), torch.cat(answers, dim=1)
-
-
-def _places(grid: PatchGrid) -> PatchPlaces:
-    """Return where the patches of a grid lie on the frame."""
-    left, _, top, _ = grid.margins
-    middle, stride, side = (grid.patch_px - 1) / 2, float(grid.stride_px), float(grid.patch_px)
-    return PatchPlaces(grid.shape, (middle - top, middle - left), (stride, stride), (side, side))

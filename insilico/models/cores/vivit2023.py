@@ -8,8 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from insilico.errors import ShapeError
+from insilico.models.attention_maps import AttentionMaps
 from insilico.models.cores.core import Core
 from insilico.models.cores.image_patches import guess_grid
+from insilico.models.cores.movie_attention import draw_rows, map_movie
 from insilico.models.cores.parts import cut, runner
 from insilico.models.cores.patch_tokens import PatchEmbedding, PatchGrid
 from insilico.models.cores.position_encoding import PositionEncoding
@@ -195,6 +197,35 @@ class FirstReleaseViViTCore(Core):
         tokens = self._over_times(asked.flatten(2, 3), windows, mouse)
         return tokens.view(trials, height, width, times, -1).permute(0, 4, 3, 1, 2)
 
+    def attention_maps(
+        self, stimulus: Tensor, state: Tensor | None = None, *, mouse: str = ""
+    ) -> AttentionMaps:
+        """Return where, and when, the network looks; see :meth:`ViViTCore.attention_maps`.
+
+        Patches lie where they were cut, whatever grid is guessed.
+        """
+        self.positions.check(self.grid.frames(stimulus.shape[2]))
+        windows = self._windows(state)
+        embedded = self.embedding(stimulus, None if self.state_enters_blocks else state)
+        tokens = self.positions(self.token_norm(embedded))
+
+        def over_patches(rows: slice) -> tuple[Tensor, Tensor]:
+            seen = None if windows is None else windows[:, rows].flatten(0, 1)
+            part = tokens[:, rows]
+            weights, answer = self.spatial.attention(part.flatten(0, 1), seen, mouse=mouse)
+            return weights, answer.view(part.shape)
+
+        spatial, answer = draw_rows(over_patches, tokens, weights=_weights(self.spatial, tokens))
+        by_patch = answer.transpose(1, 2)
+
+        def over_times(rows: slice) -> tuple[Tensor, Tensor]:
+            return self.temporal.attention(by_patch[:, rows], windows, mouse=mouse)
+
+        weights = _weights(self.temporal, by_patch)
+        temporal, _ = draw_rows(over_times, by_patch, weights=weights)
+        blocks = len(self.temporal.blocks)
+        return map_movie(self.grid, spatial, temporal, blocks=blocks, is_causal=False)
+
     def _windows(self, state: Tensor | None) -> Tensor | None:
         """Return all values under each patch, (trial, time, value), for networks inside the blocks.
 
@@ -254,3 +285,8 @@ class FirstReleaseViViTCore(Core):
         spans = cut(patches, trials * times, tokens.device)
         again = runner(tokens.device, len(spans), checkpoints=self.checkpoints_activations)
         return torch.cat([again(run, tokens[:, :, span]) for span in spans], dim=1)
+
+
+def _weights(transformer: StateTransformer, tokens: Tensor) -> int:
+    """Return how many numbers the attention of a row of tokens (…, token, channel) has."""
+    return transformer.heads * len(transformer.blocks) * tokens.shape[-2] ** 2

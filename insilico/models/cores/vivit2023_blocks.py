@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -79,7 +80,13 @@ class SequentialBlock(nn.Module):
         answer: Tensor = tokens + self.drop_path(self.feedforward_dropout(branch))
         return answer
 
-    def _attend(self, tokens: Tensor) -> Tensor:
+    def attention(self, tokens: Tensor) -> Tensor:
+        """Return the attention weights (row, head, token, token): rows sum to one."""
+        query, key, _ = self._project(tokens)
+        return (query @ key.transpose(2, 3) * self.scale).softmax(dim=-1)
+
+    def _project(self, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return queries, keys and values (row, head, token, channel)."""
         query, key, value = self.queries_keys_values(self.norm(tokens)).chunk(3, dim=-1)
         if self.normalizes_queries:
             query, key = self.query_norm(query), self.key_norm(key)
@@ -87,6 +94,10 @@ class SequentialBlock(nn.Module):
         query, key, value = (
             part.view(rows, count, self.heads, -1).transpose(1, 2) for part in (query, key, value)
         )
+        return query, key, value
+
+    def _attend(self, tokens: Tensor) -> Tensor:
+        query, key, value = self._project(tokens)
         attended = F.scaled_dot_product_attention(query, key, value, scale=self.scale)
         merged = self.attention_dropout(attended.transpose(1, 2).flatten(2))
         branch: Tensor = self.attention_dropout(self.attention_output(merged))
@@ -181,6 +192,7 @@ class StateTransformer(nn.Module):
         **block: Any,
     ) -> None:
         super().__init__()
+        self.heads: int = block["heads"]
         self.blocks = nn.ModuleList(
             ParallelBlock(width, **block)
             if is_parallel
@@ -219,15 +231,48 @@ class StateTransformer(nn.Module):
         float tensor
             As the tokens.
         """
-        shape = tokens.shape
-        for index, block in enumerate(self.blocks):
-            if state is not None and self.behavior:
-                tokens = tokens + self.behavior[index](state, mouse)
-            rows = block(tokens.flatten(0, -3))
-            if index == 0 and self.positions is not None:
-                rows = self.positions(rows)
-            tokens = rows.view(shape)
+        for index in range(len(self.blocks)):
+            tokens = self._pass(index, self._enter(index, tokens, state, mouse))
         return tokens
+
+    def attention(
+        self, tokens: Tensor, state: Tensor | None, *, mouse: str
+    ) -> tuple[Tensor, Tensor]:
+        """Return attention and answer at once.
+
+        Parameters
+        ----------
+        tokens, state, mouse
+            As for :meth:`forward`.
+
+        Returns
+        -------
+        weights : float tensor, shape (row, block, head, token, token)
+            Of all rows of all trials; rows of weights sum to one.
+        tokens : float tensor
+            As :meth:`forward` returns them.
+        """
+        weights = []
+        for index, block in enumerate(self.blocks):
+            tokens = self._enter(index, tokens, state, mouse)
+            attending = cast(ParallelBlock | SequentialBlock, block)
+            weights.append(attending.attention(tokens.flatten(0, -3)))
+            tokens = self._pass(index, tokens)
+        return torch.stack(weights, dim=1), tokens
+
+    def _enter(self, index: int, tokens: Tensor, state: Tensor | None, mouse: str) -> Tensor:
+        """Return what a block is given: tokens, and behavior added to them."""
+        if state is None or not self.behavior:
+            return tokens
+        return tokens + self.behavior[index](state, mouse)
+
+    def _pass(self, index: int, tokens: Tensor) -> Tensor:
+        """Return the tokens after a block."""
+        rows = self.blocks[index](tokens.flatten(0, -3))
+        if index == 0 and self.positions is not None:
+            rows = self.positions(rows)
+        answer: Tensor = rows.view(tokens.shape)
+        return answer
 
 
 def _start_small(module: nn.Module) -> None:
