@@ -176,16 +176,23 @@ def crop_grid(image_px: tuple[int, int], center_crop: float) -> Tensor:
     V1T, src/v1t/models/image_cropper.py, ``build_grid``.
     """
     rows, columns = crop_shape(image_px, center_crop)
-    if not 0 < center_crop <= 1 or min(rows, columns) < 1:
-        raise CheckpointError(
-            f"the option center_crop is {center_crop}; give a number above 0 and up to 1 that "
-            f"leaves pixels of {image_px[0]} x {image_px[1]}"
-        )
     y, x = (torch.linspace(-center_crop, center_crop, count) for count in (rows, columns))
     return torch.stack([x.expand(rows, -1), y[:, None].expand(-1, columns)], dim=2)
 
 
 def crop_shape(image_px: tuple[int, int], center_crop: float) -> tuple[int, int]:
-    """Return rows and columns that a crop of the center has: ``⌊crop · pixels⌋``."""
-    rows, columns = (int(size * center_crop) for size in image_px)
+    """Return rows and columns that a crop of the center has: ``⌊crop · pixels⌋``.
+
+    Raises
+    ------
+    CheckpointError
+        If the crop is not in (0, 1], or leaves no pixel.
+    """
+    is_share = 0 < center_crop <= 1
+    rows, columns = (int(size * center_crop) if is_share else 0 for size in image_px)
+    if min(rows, columns) < 1:
+        raise CheckpointError(
+            f"the option center_crop is {center_crop}; give a number above 0 and up to 1 that "
+            f"leaves pixels of {image_px[0]} x {image_px[1]}"
+        )
     return rows, columns

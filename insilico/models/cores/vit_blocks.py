@@ -17,6 +17,9 @@ AttentionDropout = Literal["weights", "values"]
 
 #: Key of the behavior network that all mice share.
 SHARED = "shared"
+#: Fused attention on a CPU works on so many channels at a time: wide heads are padded with zeros to
+#: a multiple (155 channels: 6 % faster, 14 % with gradients; narrow heads get slower).
+CHANNELS_AT_ONCE, WIDE_HEAD = 16, 64
 #: Spread of every linear map of a block before training (V1T, src/v1t/models/core/vit.py).
 INITIAL_SPREAD = 0.02
 
@@ -108,13 +111,13 @@ class SelfAttention(nn.Module):
         if self.is_local:
             queries = queries * self.scale[:, None, None]
         answers = F.scaled_dot_product_attention(
-            queries,
-            keys,
-            values,
+            self._pad(queries),
+            self._pad(keys),
+            self._pad(values),
             attn_mask=self._others(tokens, asking) if self.is_local else None,
             dropout_p=self.dropout.p if drops_weights else 0.0,
             scale=1.0 if self.is_local else self.fixed_scale,
-        )
+        )[..., : self.head_width]
         if self.dropped == "values":
             answers = self.dropout(answers)
         projected: Tensor = self.dropout(self.project(answers.transpose(1, 2).flatten(2)))
@@ -143,6 +146,11 @@ class SelfAttention(nn.Module):
             for part in parts
         )
         return queries, keys, values
+
+    def _pad(self, heads: Tensor) -> Tensor:
+        if heads.device.type != "cpu" or self.head_width < WIDE_HEAD:
+            return heads
+        return F.pad(heads, (0, -self.head_width % CHANNELS_AT_ONCE))
 
     def _others(self, tokens: Tensor, asking: Tensor | None) -> Tensor:
         """Return which tokens each asking token may see: all but itself, (asking token, token)."""
