@@ -17,8 +17,9 @@ AttentionDropout = Literal["weights", "values"]
 
 #: Key of the behavior network that all mice share.
 SHARED = "shared"
-#: Fused attention on a CPU works on so many channels at a time: wide heads are padded with zeros to
-#: a multiple (155 channels: 6 % faster, 14 % with gradients; narrow heads get slower).
+#: Fused attention works on so many channels at a time, so heads are padded with zeros to a multiple.
+#: On a CPU 155 channels get 6 % faster, 14 % with gradients, and narrow heads slower; a GPU has no
+#: fused kernel for such widths (PyTorch, sdp_utils.cpp, ``minimum_gemm_alignment``).
 CHANNELS_AT_ONCE, WIDE_HEAD = 16, 64
 #: Spread of every linear map of a block before training (V1T, src/v1t/models/core/vit.py).
 INITIAL_SPREAD = 0.02
@@ -148,7 +149,7 @@ class SelfAttention(nn.Module):
         return queries, keys, values
 
     def _pad(self, heads: Tensor) -> Tensor:
-        if heads.device.type != "cpu" or self.head_width < WIDE_HEAD:
+        if heads.device.type == "cpu" and self.head_width < WIDE_HEAD:
             return heads
         return F.pad(heads, (0, -self.head_width % CHANNELS_AT_ONCE))
 
