@@ -27,7 +27,7 @@ PAIRS = (
     ("spread_x_deg", "pupil_size"),
     ("spread_y_deg", "pupil_size"),
 )
-#: Trials that a test needs: fewer than 120 orders of them cannot tell 0.05 from chance well.
+#: Trials that a test needs: five have 120 orders, four only 24, of which one alone is a p of 0.04.
 LEAST_TRIALS = 5
 SHUFFLES, DRAWS, CONFIDENCE = 1000, 2000, 0.95
 

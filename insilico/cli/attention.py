@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from insilico.attention import ShownTrials
+    from insilico.attention.shown import ShownTrials
     from insilico.results import Result
     from insilico.twin import Twin
 
@@ -81,8 +81,9 @@ def attention(
             "give one of --data and --stimuli"
         )
     import insilico
-    from insilico.attention import map_attention, relate_to_gaze
     from insilico.attention.asking import demand_attention
+    from insilico.attention.gaze import relate_to_gaze
+    from insilico.attention.mapping import map_attention
     from insilico.cli.saving import save_figures
     from insilico.experiments.experiment import result_folder
 
@@ -154,7 +155,7 @@ def _recorded(
     trials: str | None,
     states: dict[str, Any],
 ) -> list[ShownTrials]:
-    from insilico.attention import recorded_trials
+    from insilico.attention.shown import recorded_trials
     from insilico.recordings import open_recordings
 
     return [
@@ -166,7 +167,7 @@ def _recorded(
 def _given(
     twin: Twin, stimuli: Path | None, mice: list[str] | None, states: dict[str, Any]
 ) -> list[ShownTrials]:
-    from insilico.attention import given_trials
+    from insilico.attention.shown import given_trials
     from insilico.cli.respond import read_npy
 
     array = read_npy(Path(str(stimuli)))
