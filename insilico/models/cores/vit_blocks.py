@@ -17,9 +17,9 @@ AttentionDropout = Literal["weights", "values"]
 
 #: Key of the behavior network that all mice share.
 SHARED = "shared"
-#: Fused attention works on so many channels at a time: heads are padded with zeros to a multiple. On
-#: a CPU 155 channels get 6 % faster, 14 % with gradients, and narrow heads slower; a GPU has no fused
-#: kernel for such widths (PyTorch, sdp_utils.cpp, ``minimum_gemm_alignment``).
+#: Fused attention works on so many channels at a time: heads are padded with zeros to a multiple.
+#: On a CPU 155 channels get 6 % faster, 14 % with gradients, and narrow heads slower; a GPU has no
+#: fused kernel for such widths (PyTorch, sdp_utils.cpp, ``minimum_gemm_alignment``).
 CHANNELS_AT_ONCE, WIDE_HEAD = 16, 64
 #: Spread of every linear map of a block before training (V1T, src/v1t/models/core/vit.py).
 INITIAL_SPREAD = 0.02
