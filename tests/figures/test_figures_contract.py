@@ -16,9 +16,12 @@ from insilico.figures import FIGURES, draw, figure_names
 from insilico.figures.style import cycle_color, style
 from insilico.results import Result
 
+#: Everything with figures that is measured here; evaluation and training have files of their own.
+RESULTS = (*EXPERIMENTS, "attention", "attention_gaze")
+
 CASES = [
     (experiment, kind, name)
-    for experiment in EXPERIMENTS
+    for experiment in RESULTS
     for kind in ("image", "movie")
     for name in FIGURES.get(experiment, {"missing": ""})
 ]
@@ -84,7 +87,7 @@ for folder in sys.argv[2:]:
             draw(result, name).savefig(f"{sys.argv[1]}/{result.experiment}-{name}.png", dpi=40)
 assert not {"torch", "matplotlib.pyplot"} & set(sys.modules)
 """
-    folders = [result_folders["retinotopy", "movie"], result_folders["direction", "movie"]]
+    folders = [result_folders[experiment, "movie"] for experiment in RESULTS]
     root = Path(__file__).resolve().parents[2]
     subprocess.run(
         [sys.executable, "-W", "error", "-c", script, str(tmp_path), *map(str, folders)],
@@ -92,7 +95,7 @@ assert not {"torch", "matplotlib.pyplot"} & set(sys.modules)
         cwd=root,
     )
     assert {path.name for path in tmp_path.iterdir()} == {
-        f"{experiment}-{name}.png" for experiment in EXPERIMENTS for name in FIGURES[experiment]
+        f"{experiment}-{name}.png" for experiment in RESULTS for name in FIGURES[experiment]
     }
 
 
