@@ -323,3 +323,5 @@ def test_states_of_the_wrong_shape_are_refused(image_twin):
         given_trials(image_twin, images(3), pupil_center=np.zeros((2, 2)))
     with pytest.raises(ShapeError, match=r"behavior has shape \(3, 4\)"):
         given_trials(image_twin, images(3), behavior=np.zeros((3, 4)))
+    with pytest.raises(UnitsError, match="behavior 'asleep' is unknown"):
+        map_attention(image_twin, given_trials(image_twin, images(3), behavior="asleep"))
