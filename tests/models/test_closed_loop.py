@@ -1,6 +1,7 @@
 """Runs of the closed-loop study, imported, against a plain composition of what was published."""
 
 import copy
+import dataclasses
 
 import numpy as np
 import pytest
@@ -97,6 +98,40 @@ VARIANTS = [
 @pytest.mark.parametrize("changes", VARIANTS, ids=str)
 def test_imported_run_answers_as_the_published_code(tmp_path, changes):
     assert largest_difference(*imported(tmp_path, **changes)) <= TOLERANCE
+
+
+def test_gradients_are_those_of_the_published_code(tmp_path):
+    args, plain, checkpoint = imported(tmp_path, core_use_causal_attention=True)
+    inputs = {
+        name: value.double()
+        for name, value in reference.random_inputs(args, trials=2, frames=18, seed=5).items()
+    }
+    network = checkpoint.network.double()
+    plain.double()(**inputs, mouse="A").square().sum().backward()
+    video, behavior, pupil_center = inputs.values()
+    network(
+        video, mouse="A", behavior=behavior, pupil_center=pupil_center
+    ).square().sum().backward()
+    # The gradients go through the importer as weights do, which gives them our names.
+    run = read_run_folder(tmp_path / "run")
+    gradients = {
+        name: torch.zeros_like(value) if value.grad is None else value.grad
+        for name, value in plain.named_parameters()
+    }
+    state = {name: gradients.get(name, value).float() for name, value in run.state.items()}
+    renamed = closed_loop.convert(
+        dataclasses.replace(run, state=state), checkpoint.mice, name="gradients", origin={}
+    ).network
+    unreached = set()
+    for name, value in network.named_parameters():
+        if value.grad is None:
+            unreached.add(name)
+        else:
+            expected = renamed.get_parameter(name)
+            limit = 1e-6 * expected.abs().max().item() + 1e-12
+            torch.testing.assert_close(value.grad.float(), expected.data, rtol=0, atol=limit)
+    of_other_mouse = {name for name, _ in network.named_parameters() if ".L." in name}
+    assert unreached == of_other_mouse | {"core.temporal.registers", "readout.A.sigma"}
 
 
 def test_a_movie_longer_than_the_rotary_tables_is_centered_on_itself(tmp_path):
