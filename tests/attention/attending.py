@@ -51,9 +51,9 @@ def make_twin(architecture, options, *, statistics=STATISTICS):
     )
 
 
-def looking_at_images(patch):
+def looking_at_images(patch, **options):
     """Return a twin of images whose class token attends to one patch, whatever is shown."""
-    twin = make_twin("v1t", IMAGE)
+    twin = make_twin("v1t", IMAGE | options)
     core = twin.networks[0].core
     with torch.no_grad():
         for parameter in core.parameters():

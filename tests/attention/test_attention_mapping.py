@@ -68,6 +68,27 @@ def test_patch_that_is_attended_is_where_the_map_lies(patch):
     np.testing.assert_allclose(result.arrays["share"][:, row, column], 0.5, atol=1e-4)
 
 
+def test_patch_of_a_crop_that_moves_with_the_gaze_is_placed_on_the_image():
+    twin = looking_at_images(0, center_crop=0.8, has_image_shifter=True)
+    (shifter,) = twin.networks[0].cropper.shifter.values()
+    with torch.no_grad():
+        for parameter in shifter.parameters():
+            parameter.zero_()
+        last = list(shifter.parameters())[-1]
+        last.copy_(torch.atanh(torch.tensor([0.5, -1 / 3])))  # of what the crop leaves free
+    result = map_attention(twin, given_trials(twin, images()))
+    # By hand: 16 x 9 points from 0.1 to 0.9 of the centers of 20 x 12 pixels, seen as 20 x 12; the
+    # first patch is centered on 1.5 of these. Free is a fifth of half of the image.
+    steps = np.array([0.8 * 19 / 15, 0.8 * 11 / 8])
+    scale = steps * np.array([16 / 20, 9 / 12])
+    first = np.array([1.9, 1.1]) + (scale - steps) / 2
+    expected = first + 1.5 * scale + np.array([0.5, -1 / 3]) * 0.2 * np.array([9.5, 5.5])
+    found = table_of(result)[["center_x_px", "center_y_px"]].to_numpy()
+    np.testing.assert_allclose(found, np.tile(expected, (3, 1)), atol=1e-3)
+    maps = result.arrays["map"].to_numpy()[0]
+    assert maps[round(expected[1]), round(expected[0])] > 0.8
+
+
 @pytest.mark.parametrize("patch", [0, 33, 59])
 def test_patch_that_is_attended_in_every_frame_is_where_the_map_lies(patch):
     twin = looking_at_movies(patch)
