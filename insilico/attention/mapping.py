@@ -166,7 +166,7 @@ def _draw(asked: Asked, burn_in_frames: int, *, compatibility: bool) -> _Drawn |
         maps, centers = _draw_image(asked, compatibility=compatibility)
         columns = _columns(asked, asked.share, centers, at=())
         arrays: Arrays = {"map": maps, "share": asked.share, "stimulus": asked.picture}
-        return _Drawn(pd.DataFrame(columns, index=[0]), arrays, asked.places)
+        return _Drawn(pd.DataFrame(columns, index=[0]), _stored(arrays), asked.places)
     kept = asked.frame >= burn_in_frames
     if not kept.any():
         return None
@@ -185,7 +185,7 @@ def _draw(asked: Asked, burn_in_frames: int, *, compatibility: bool) -> _Drawn |
             _to_range(shares)[kept] if compatibility else _to_range(shares[kept])
         )
         arrays |= {"temporal_share": shares[kept], "temporal_uniform": asked.temporal_uniform[kept]}
-    return _Drawn(pd.DataFrame(columns), arrays, asked.places)
+    return _Drawn(pd.DataFrame(columns), _stored(arrays), asked.places)
 
 
 def _draw_image(asked: Asked, *, compatibility: bool) -> tuple[FloatArray, pixels.MapCenters]:
@@ -240,7 +240,7 @@ def _arrays(drawn: Sequence[_Drawn], *, is_movie: bool) -> xr.Dataset:
     if not is_movie:
         return xr.Dataset(
             {
-                name: (("trial", *axes[name]), np.stack([_stored(one, name) for one in drawn]))
+                name: (("trial", *axes[name]), np.stack([one.arrays[name] for one in drawn]))
                 for name in first.arrays
             },
             coordinates,
@@ -248,10 +248,10 @@ def _arrays(drawn: Sequence[_Drawn], *, is_movie: bool) -> xr.Dataset:
     frames = np.unique(np.concatenate([one.table["frame"] for one in drawn]))
     values: dict[str, Any] = {}
     for name in first.arrays:
-        sample = _stored(first, name)
+        sample = first.arrays[name]
         joined = np.zeros((len(drawn), len(frames), *sample.shape[1:]), sample.dtype)
         for index, one in enumerate(drawn):
-            joined[index, np.searchsorted(frames, one.table["frame"])] = _stored(one, name)
+            joined[index, np.searchsorted(frames, one.table["frame"])] = one.arrays[name]
         values[name] = (("trial", "frame", *axes.get(name, ())), joined)
     values["frame_count"] = ("trial", [int(one.table["frame"].iloc[-1]) + 1 for one in drawn])
     return xr.Dataset(values, {**coordinates, "frame": frames})
@@ -270,10 +270,12 @@ def _temporal_bias(arrays: xr.Dataset) -> str | None:
     )
 
 
-def _stored(one: _Drawn, name: str) -> np.ndarray[Any, Any]:
-    """Return an array as it is kept: pictures as they are, the rest in single precision."""
-    values = one.arrays[name]
-    return values if name == "stimulus" else values.astype(np.float32)
+def _stored(arrays: Arrays) -> Arrays:
+    """Return arrays as they are kept: pictures as they are, the rest in single precision."""
+    return {
+        name: values if values.dtype == np.uint8 else values.astype(np.float32)
+        for name, values in arrays.items()
+    }
 
 
 def _describe(parts: Sequence[ShownTrials], name: str) -> Any:
