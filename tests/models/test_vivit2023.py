@@ -10,7 +10,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from insilico.errors import ShapeError
-from insilico.models.cores import patch_tokens, vivit2023
+from insilico.models.cores import parts, patch_tokens
 from insilico.models.network import count_parameters
 from insilico.models.vivit2023 import FirstReleaseViViT, FirstReleaseViViTOptions
 
@@ -110,7 +110,7 @@ def test_how_much_passes_together_does_not_matter(options):
     with torch.no_grad():
         together = core(stimulus, state)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(vivit2023, "CPU_TOKENS", 1)
+            patch.setattr(parts, "CPU_TOKENS", 1)
             apart = core(stimulus, state)
     torch.testing.assert_close(apart, together, rtol=0, atol=1e-12)
 
@@ -130,7 +130,7 @@ class Largest(TorchDispatchMode):
 
 
 def test_evaluation_holds_one_tensor_of_tokens_and_never_all_patches(monkeypatch):
-    monkeypatch.setattr(vivit2023, "CPU_TOKENS", 64)
+    monkeypatch.setattr(parts, "CPU_TOKENS", 64)
     monkeypatch.setattr(patch_tokens, "CPU_VALUES", 1 << 10)
     core = small_core(max_frames=60, width_px=60)
     stimulus, state = movie(trials=1, frames=60, width=60)
