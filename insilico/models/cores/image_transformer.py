@@ -14,6 +14,7 @@ from insilico.errors import ShapeError
 from insilico.models.attention_maps import AttentionMaps, PatchPlaces
 from insilico.models.cores.core import Core
 from insilico.models.cores.image_patches import guess_grid
+from insilico.models.cores.parts import cut
 from insilico.models.cores.planes import append_planes
 from insilico.models.cores.regularizers import absolute_sum
 from insilico.models.cores.vit_blocks import TransformerBlock
@@ -111,11 +112,10 @@ class ImageTransformerCore(Core):
         answer = functools.partial(self._answer, mouse=mouse, asking=asking, shape=shape)
         images, states = _each_frame(stimulus), _each_frame(state)
         tokens = CPU_TOKENS if stimulus.device.type == "cpu" else GPU_TOKENS
-        at_once = max(1, tokens // self.token_count)
-        if len(images) <= at_once:
+        spans = cut(len(images), tokens // self.token_count)
+        if len(spans) <= 1:
             features = answer(images, states)
         else:
-            spans = [slice(start, start + at_once) for start in range(0, len(images), at_once)]
             features = torch.cat(
                 [answer(images[span], None if states is None else states[span]) for span in spans]
             )

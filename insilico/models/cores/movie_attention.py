@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from insilico.models.attention_maps import AttentionMaps, PatchPlaces
+from insilico.models.cores.parts import cut
 from insilico.models.cores.patch_tokens import PatchGrid
 from insilico.models.rollout import draw_evenly, uniform_attention
 
@@ -39,10 +40,9 @@ def draw_rows(
     """
     trials, rows = tokens.shape[:2]
     limit = CPU_WEIGHTS if tokens.device.type == "cpu" else GPU_WEIGHTS
-    at_once = max(1, limit // (trials * weights))
     drawn, answers = [], []
-    for start in range(0, rows, at_once):
-        attention, answer = attend(slice(start, min(start + at_once, rows)))
+    for span in cut(rows, limit // (trials * weights)):
+        attention, answer = attend(span)
         drawn.append(draw_evenly(attention).view(trials, -1, attention.shape[-1]))
         answers.append(answer)
     return torch.cat(drawn, dim=1), torch.cat(answers, dim=1)

@@ -12,6 +12,7 @@ from torch.utils.checkpoint import checkpoint
 
 from insilico.errors import ShapeError
 from insilico.models.cores.norms import DynamicTanh, NormKind, build_norm
+from insilico.models.cores.parts import cut
 
 #: Values of patches in memory at a time: what fits the cache of a CPU, and what a GPU can use.
 CPU_VALUES, GPU_VALUES = 1 << 20, 1 << 28
@@ -178,8 +179,7 @@ class PatchEmbedding(nn.Module):
         values = CPU_VALUES if stimulus.device.type == "cpu" else GPU_VALUES
         rows, columns = self.grid.shape
         patches = len(stimulus) * rows * columns * self.channels * self.pixels
-        count, at_once = self.grid.frames(stimulus.shape[2]), max(1, values // patches)
-        return [slice(start, min(start + at_once, count)) for start in range(0, count, at_once)]
+        return cut(self.grid.frames(stimulus.shape[2]), values // patches)
 
     def pad(self, stimulus: Tensor, state: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """Return movie and state with the zeros that the grid adds in space and time."""

@@ -11,9 +11,10 @@ from insilico.models.attention_maps import AttentionMaps
 from insilico.models.cores.core import Core
 from insilico.models.cores.movie_attention import draw_rows, map_movie
 from insilico.models.cores.norms import NormKind, build_norm
-from insilico.models.cores.parts import cut, runner
+from insilico.models.cores.parts import plan_parts
 from insilico.models.cores.patch_tokens import PatchEmbedding, PatchGrid
 from insilico.models.cores.position_encoding import PositionEncoding, PositionKind
+from insilico.models.cores.regularizers import absolute_sum
 from insilico.models.cores.vivit_blocks import (
     ActivationKind,
     ParallelBlock,
@@ -44,7 +45,7 @@ class ViViTCore(Core):
     both stages run over a few frames, or a few patches, at a time: the working set stays in a CPU's
     cache, and the peak of memory is one tensor of tokens. On the way back a CPU computes each part
     again, and a GPU does where ``checkpoints_activations`` asks for it; see
-    :func:`insilico.models.cores.parts.runner`.
+    :func:`insilico.models.cores.parts.plan_parts`.
 
     Parameters
     ----------
@@ -152,7 +153,7 @@ class ViViTCore(Core):
 
     def regularizer(self) -> Tensor:
         """Sum of all absolute weights; the published training gives it no weight."""
-        return torch.stack([parameter.abs().sum() for parameter in self.parameters()]).sum()
+        return absolute_sum(self)
 
     def forward(self, stimulus: Tensor, state: Tensor | None = None, *, mouse: str = "") -> Tensor:
         """Return the features of a movie; see :meth:`Core.forward`."""
@@ -187,8 +188,12 @@ class ViViTCore(Core):
 
         length, stride = self.grid.patch_frames, self.grid.stride_frames
         times = self.grid.frames(stimulus.shape[2])
-        spans = cut(times, self._frame_tokens(stimulus), stimulus.device)
-        again = runner(stimulus.device, len(spans), checkpoints=self.checkpoints_activations)
+        spans, again = plan_parts(
+            times,
+            self._frame_tokens(stimulus),
+            stimulus.device,
+            checkpoints=self.checkpoints_activations,
+        )
         parts = []
         for span in spans:
             count = span.stop - span.start
@@ -205,8 +210,9 @@ class ViViTCore(Core):
             rows = self.temporal(part.transpose(1, 2).flatten(0, 1))
             return self.activation(_split(rows, trials).transpose(1, 2))
 
-        spans = cut(patches, trials * times, tokens.device)
-        again = runner(tokens.device, len(spans), checkpoints=self.checkpoints_activations)
+        spans, again = plan_parts(
+            patches, trials * times, tokens.device, checkpoints=self.checkpoints_activations
+        )
         return torch.cat([again(run, tokens[:, :, span]) for span in spans], dim=2)
 
     def attention_maps(

@@ -12,7 +12,7 @@ from insilico.models.attention_maps import AttentionMaps
 from insilico.models.cores.core import Core
 from insilico.models.cores.image_patches import guess_grid
 from insilico.models.cores.movie_attention import draw_rows, map_movie
-from insilico.models.cores.parts import cut, runner
+from insilico.models.cores.parts import plan_parts
 from insilico.models.cores.patch_tokens import PatchEmbedding, PatchGrid
 from insilico.models.cores.position_encoding import PositionEncoding
 from insilico.models.cores.regularizers import absolute_sum
@@ -258,8 +258,9 @@ class FirstReleaseViViTCore(Core):
         length, stride = self.grid.patch_frames, self.grid.stride_frames
         patches = self.grid.shape[0] * self.grid.shape[1]
         parts = []
-        spans = cut(times, trials * patches, stimulus.device)
-        again = runner(stimulus.device, len(spans), checkpoints=self.checkpoints_activations)
+        spans, again = plan_parts(
+            times, trials * patches, stimulus.device, checkpoints=self.checkpoints_activations
+        )
         for span in spans:
             frames = slice(span.start * stride, (span.stop - 1) * stride + length)
             parts.append(
@@ -282,8 +283,9 @@ class FirstReleaseViViTCore(Core):
             return rows
 
         trials, times, patches, _ = tokens.shape
-        spans = cut(patches, trials * times, tokens.device)
-        again = runner(tokens.device, len(spans), checkpoints=self.checkpoints_activations)
+        spans, again = plan_parts(
+            patches, trials * times, tokens.device, checkpoints=self.checkpoints_activations
+        )
         return torch.cat([again(run, tokens[:, :, span]) for span in spans], dim=1)
 
 
