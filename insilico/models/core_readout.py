@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from insilico.errors import CheckpointError, MouseError, ShapeError, UnitsError
 from insilico.models.attention_maps import AttentionMaps, Attentive
 from insilico.models.cores.core import Core
+from insilico.models.cores.parts import cut
 from insilico.models.modulators.modulator import Modulator
 from insilico.models.modulators.options import MODULATORS, ModulatorOptions
 from insilico.models.network import Network, Predict
@@ -75,9 +76,10 @@ class CoreReadoutOptions(ModulatorOptions, ReadoutOptions):
 class CoreReadoutNetwork(Network):
     """One core for all mice; for each a readout, an output function, and where asked a shifter.
 
-    stimulus → core → neck → readout (moved by the shifter) → modulator → output. Names of
-    parameters and buffers start with ``core.…``, ``neck.…``, ``readout.<mouse>.…``,
-    ``shifter.<mouse>.…``, ``modulator.<mouse>.…`` and ``output.<mouse>.…``.
+    stimulus → core → neck → readout (moved by the shifter) → modulator → output. Under autocast
+    the core alone computes in the lower precision, which would round places on the map and
+    responses to three digits. Names of parameters and buffers start with ``core.…``, ``neck.…``,
+    ``readout.<mouse>.…``, ``shifter.<mouse>.…``, ``modulator.<mouse>.…`` and ``output.<mouse>.…``.
 
     Parameters
     ----------
@@ -92,6 +94,10 @@ class CoreReadoutNetwork(Network):
     ------
     CheckpointError
         If an option names what does not exist, or a shifter goes with a readout that cannot move.
+
+    References
+    ----------
+    Autocast: ViV1T-closed-loop, viv1t/model/model.py, where it is around the core alone, too.
     """
 
     def __init__(
@@ -212,17 +218,19 @@ class CoreReadoutNetwork(Network):
         behavior = self._check_behavior(behavior, stimulus)
         gaze = self._check_gaze(pupil_center, stimulus)
         self.core.checkpoints_activations = self.checkpoints_activations
-        seen = self._enter(stimulus, behavior, gaze, mouse=mouse)
+        with _full_precision(stimulus):
+            seen = self._enter(stimulus, behavior, gaze, mouse=mouse)
         features = self.core(seen, self._core_state(behavior, gaze), mouse=mouse)
         frames = features.shape[2] if self.kind == "movie" else None
         state = _last_frames(_join(behavior, gaze), frames)
-        value = readout(
-            self.neck(_fold(features, frames)),
-            neurons=None if self._mixes_neurons else neurons,
-            shift=self._shift(mouse, behavior, gaze, frames),
-            state=None if state is None else _fold(state, frames),
-        )
-        return self._answer(mouse, _unfold(value, frames), state, neurons)
+        with _full_precision(stimulus):
+            value = readout(
+                self.neck(_fold(features.to(stimulus.dtype), frames)),
+                neurons=None if self._mixes_neurons else neurons,
+                shift=self._shift(mouse, behavior, gaze, frames),
+                state=None if state is None else _fold(state, frames),
+            )
+            return self._answer(mouse, _unfold(value, frames), state, neurons)
 
     def attention_maps(
         self,
@@ -260,7 +268,8 @@ class CoreReadoutNetwork(Network):
         self._check_stimulus(stimulus)
         behavior = self._check_behavior(behavior, stimulus)
         gaze = self._check_gaze(pupil_center, stimulus)
-        seen = self._enter(stimulus, behavior, gaze, mouse=mouse)
+        with _full_precision(stimulus):
+            seen = self._enter(stimulus, behavior, gaze, mouse=mouse)
         maps = self.core.attention_maps(seen, self._core_state(behavior, gaze), mouse=mouse)
         return self._leave(maps, behavior, gaze, mouse=mouse)
 
@@ -280,8 +289,10 @@ class CoreReadoutNetwork(Network):
             return super().prepare(mouse, neurons=neurons, pupil_center=pupil_center)
 
         def predict_some(stimulus: Tensor, behavior: Tensor | None, gaze: Tensor | None) -> Tensor:
+            with _full_precision(stimulus):
+                seen = self._enter(stimulus, behavior, gaze, mouse=mouse)
             features = self.core.forward_window(
-                self._enter(stimulus, behavior, gaze, mouse=mouse),
+                seen,
                 self._core_state(behavior, gaze),
                 rows=points.rows,
                 columns=points.columns,
@@ -289,17 +300,18 @@ class CoreReadoutNetwork(Network):
             )
             frames = features.shape[2] if self.kind == "movie" else None
             state = _last_frames(_join(behavior, gaze), frames)
-            value = _unfold(points(_fold(features, frames)), frames)
-            return self._answer(mouse, value, state, neurons)
+            with _full_precision(stimulus):
+                value = _unfold(points(_fold(features.to(stimulus.dtype), frames)), frames)
+                return self._answer(mouse, value, state, neurons)
 
         def predict(stimulus: Tensor, behavior: Tensor | None) -> Tensor:
+            self.core.checkpoints_activations = self.checkpoints_activations
             self._check_stimulus(stimulus)
             behavior = self._check_behavior(behavior, stimulus)
             gaze = self._check_gaze(_spread(pupil_center, stimulus), stimulus)
-            at_once = self.core.trials_at_once or len(stimulus)
-            if stimulus.device.type != "cpu" or len(stimulus) <= at_once:
+            spans = cut(len(stimulus), self.core.trials_at_once or len(stimulus))
+            if stimulus.device.type != "cpu" or len(spans) <= 1:
                 return predict_some(stimulus, behavior, gaze)
-            spans = [slice(start, start + at_once) for start in range(0, len(stimulus), at_once)]
             return torch.cat(
                 [
                     predict_some(
@@ -407,13 +419,13 @@ class CoreReadoutNetwork(Network):
         )
         if self.training or moves_with_behavior or readout.reads_state or not self.neck.is_identity:
             return None
-        with torch.no_grad():
+        with torch.no_grad(), _full_precision(readout.bias):
             shift = None
             if self.options.has_shifter:
                 if pupil_center is None:
                     raise UnitsError(NEEDS_GAZE)
                 shift = self.shifter[mouse](pupil_center[None].to(readout.bias.dtype))[0]
-        return readout.at_fixed_points(self.map_shape, neurons=neurons, shift=shift)
+            return readout.at_fixed_points(self.map_shape, neurons=neurons, shift=shift)
 
     def _shift(
         self, mouse: str, behavior: Tensor | None, gaze: Tensor | None, frames: int | None
@@ -443,6 +455,11 @@ def _check_options(options: CoreReadoutOptions, *, is_movie: bool) -> None:
             f"the modulator {options.modulator!r} follows responses in time; set modulator to "
             "'none' for a network of images"
         )
+
+
+def _full_precision(like: Tensor) -> torch.autocast:
+    """Return the context in which autocast, if any, is off."""
+    return torch.autocast(like.device.type, enabled=False)
 
 
 def _join(behavior: Tensor | None, gaze: Tensor | None) -> Tensor | None:

@@ -161,6 +161,29 @@ def test_prepared_network_in_training_mode_still_draws_points(name):
     assert not torch.equal(predict(stimulus, None), predict(stimulus, None))
 
 
+def test_autocast_rounds_the_core_alone(network):
+    stimulus, state = inputs(network)
+    mouse = next(iter(network.neuron_counts))
+    neurons = torch.tensor([3, 0])
+    gaze = None
+    if network.uses_pupil:
+        gaze = torch.tensor([0.3, -0.2])
+        shape = state["pupil_center"].shape
+        state["pupil_center"] = gaze.reshape(1, 2, *[1] * (len(shape) - 2)).expand(shape)
+    with torch.no_grad():
+        exact = network(stimulus, mouse=mouse, neurons=neurons, **state)
+        with torch.autocast("cpu", torch.bfloat16):
+            plain = network(stimulus, mouse=mouse, neurons=neurons, **state)
+            predict = network.prepare(mouse, neurons=neurons, pupil_center=gaze)
+            fast = predict(stimulus, state.get("behavior"))
+    for rounded in (plain, fast):
+        assert rounded.dtype == torch.float32
+        deviation = (rounded - exact).square().mean().sqrt()
+        assert deviation < 0.05 * exact.std()
+        # Numbers of eight bits would show that responses were rounded.
+        assert not torch.equal(rounded, rounded.bfloat16().float())
+
+
 def test_state_dict_round_trip(network):
     twin = registry.build(architecture_of(network), network.options, network.neuron_counts).eval()
     twin.load_state_dict(network.state_dict(), strict=True)
