@@ -11,15 +11,15 @@ from torch import Tensor, nn
 from insilico.errors import CheckpointError, ShapeError
 from insilico.models.attention_maps import PatchPlaces
 from insilico.models.cores.image_transformer import ImageTransformerCore
+from insilico.models.cores.position_encoding import sinusoid
 from insilico.models.cores.vit_blocks import BlockSizes, TransformerBlock
 
 TokenPositions = Literal["sine", "learned", "none"]
 
 #: Zeros around the image; and kernel, stride and zeros of the pooling (V1T, cct.py).
 PADDING_PX, POOL, POOL_STRIDE, POOL_PADDING = 3, 3, 2, 1
-#: Longest wavelength of the sine positions, over 2π (Vaswani et al. 2017), and spread of learned
-#: ones before training (V1T, cct.py).
-SINE_BASE, LEARNED_SPREAD = 10_000.0, 0.2
+#: Spread of learned positions before training (V1T, cct.py).
+LEARNED_SPREAD = 0.2
 
 
 class CompactTransformerCore(ImageTransformerCore):
@@ -150,7 +150,7 @@ class CompactTransformerCore(ImageTransformerCore):
 
 
 def sine_positions(count: int, width: int) -> Tensor:
-    """Return sines in even channels and cosines in odd ones, falling in frequency.
+    """Return the waves of :func:`~insilico.models.cores.position_encoding.sinusoid`, as published.
 
     Parameters
     ----------
@@ -162,17 +162,13 @@ def sine_positions(count: int, width: int) -> Tensor:
     Returns
     -------
     float tensor, shape (token, channel)
-        ``sin`` or ``cos`` of ``token / 10000^(2 ⌊channel / 2⌋ / width)``.
+        Sines in even channels, cosines in odd ones.
 
     References
     ----------
-    Vaswani et al. 2017, "Attention is all you need", section 3.5. Angles are rounded to float32
-    before the sine is taken, as in V1T, src/v1t/models/core/cct.py.
+    V1T, src/v1t/models/core/cct.py: angles in double precision.
     """
-    channels = torch.arange(width)
-    rates = SINE_BASE ** (-2 * (channels // 2).double() / width)
-    angles = torch.outer(torch.arange(count).double(), rates).float()
-    return torch.where(channels % 2 == 0, angles.sin(), angles.cos())
+    return sinusoid(count, width, precision=torch.float64)
 
 
 def _pooled(size: int, patch_px: int, stride_px: int) -> int:

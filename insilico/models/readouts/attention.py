@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from insilico.models.cores.position_encoding import sinusoid
 from insilico.models.network import select_neurons
 from insilico.models.readouts.neck import Neck
 from insilico.models.readouts.readout import (
@@ -18,9 +19,6 @@ from insilico.models.readouts.readout import (
     read_in_parts,
     refuse_shift,
 )
-
-#: Longest period of the positional code is 2π times this, in cells.
-LONGEST_PERIOD = 10_000.0
 
 
 class KeyValueNeck(Neck):
@@ -169,9 +167,8 @@ def _attend(features: Tensor, queries: Tensor, weights: Tensor) -> Tensor:
 def positional_code(channels: int, map_shape: tuple[int, int]) -> Tensor:
     """Return a fixed code of each position of a map.
 
-    The first half of the channels tells the row and the second the column, by a sine (even
-    channels) and a cosine (odd ones) of the coordinate times ``10000^(-2m / half)``, m counting
-    pairs.
+    The first half of the channels tells the row and the second the column, each by the waves of
+    :func:`~insilico.models.cores.position_encoding.sinusoid`.
 
     Parameters
     ----------
@@ -186,19 +183,10 @@ def positional_code(channels: int, map_shape: tuple[int, int]) -> Tensor:
 
     References
     ----------
-    Vaswani et al. 2017, "Attention is all you need", section 3.5; in two dimensions:
     ViV1T-closed-loop, viv1t/model/readout, "attention".
     """
     height, width = map_shape
     half = math.ceil(channels / 2)
-    rows = _axis_code(half, height)[:, :, None].expand(-1, -1, width)
-    columns = _axis_code(half, width)[:, None, :].expand(-1, height, -1)
+    rows = sinusoid(height, half).T[:, :, None].expand(-1, -1, width)
+    columns = sinusoid(width, half).T[:, None, :].expand(-1, height, -1)
     return torch.cat([rows, columns])[:channels].contiguous()
-
-
-def _axis_code(channels: int, size: int) -> Tensor:
-    """Return (channel, position)."""
-    pairs = torch.arange(0, channels, 2, dtype=torch.float64)
-    angles = LONGEST_PERIOD ** (-pairs[:, None] / channels) * torch.arange(size)
-    code = torch.stack([angles.sin(), angles.cos()], dim=1).flatten(0, 1)
-    return code[:channels].to(torch.get_default_dtype())
