@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.backends import cudnn
 
 TraceCoding = Literal["values", "values and differences", "recurrent"]
 
@@ -50,7 +52,13 @@ class TraceEncoder(nn.Module):
         if state is None or self.coding == "values":
             return state
         if self.coding == "recurrent":
-            states: Tensor = self.gru(state.transpose(1, 2))[0]
-            return states.transpose(1, 2)
+            return self._recur(state)
         changes = F.pad(state.diff(dim=2), (1, 0)) / DIFFERENCE_DIVISOR
         return torch.cat([state, changes], dim=1)
+
+    def _recur(self, state: Tensor) -> Tensor:
+        # The recurrent layer of cuDNN has no gradient in evaluation mode.
+        usual = contextlib.nullcontext() if self.training else cudnn.flags(enabled=False)
+        with usual:
+            states: Tensor = self.gru(state.transpose(1, 2))[0]
+        return states.transpose(1, 2)
