@@ -30,7 +30,11 @@ class Output(nn.Module, ABC):
 
     @abstractmethod
     def inverse(self, response: Tensor) -> Tensor:
-        """Return the value that is answered with a response; below 0.01 counts as 0.01."""
+        """Return the value that is answered with a response.
+
+        Responses below :data:`SILENT_RESPONSE` count as that where a value for them would go to
+        minus infinity, or does not exist.
+        """
 
 
 class Identity(Output):

@@ -40,7 +40,7 @@ class SpatialTransformerCore(Core):
     layers : int
         Convolutions of the CNN; every one but the first adds to what it gets.
     dropout : float
-        Probability to drop a whole channel after each layer but the last.
+        Probability to drop a whole channel after the first layer, and each later one but the last.
 
     Raises
     ------
@@ -67,6 +67,8 @@ class SpatialTransformerCore(Core):
         dropout: float = 0.1135,
     ) -> None:
         super().__init__()
+        if layers < 1:
+            raise ShapeError(f"a spatial transformer of {layers} layers; give at least one layer")
         self.output_channels = channels
         sources = input_channels + state_count
         self.localization = _localization(sources)
@@ -85,11 +87,6 @@ class SpatialTransformerCore(Core):
             if index < max(1, layers - 1):
                 layer["dropout"] = nn.Dropout2d(dropout)
             self.layers.append(nn.Sequential(layer))
-        if min(self.output_shape(*image_px)) < 1 or layers < 1:
-            raise ShapeError(
-                f"images of {image_px[0]} x {image_px[1]} px and {layers} layers; give at least "
-                f"one layer and {INPUT_KERNEL} px"
-            )
 
     def output_shape(self, height: int, width: int) -> tuple[int, int]:
         """Rows and columns of the feature map of a ``height`` by ``width`` input."""

@@ -16,7 +16,8 @@ from insilico.models.readouts.readout import Readout, refuse_shift
 class SummaryReadout(Readout):
     """Weight a vector that all neurons share: ``y_n = w_n · summary(F) + b_n``.
 
-    The summary of a map of zeros is zero when the readout starts. Nothing moves with the gaze.
+    The summary of a map of zeros is zero once the readout was initialized from responses. Nothing
+    moves with the gaze.
 
     Parameters
     ----------
