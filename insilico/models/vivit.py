@@ -31,7 +31,9 @@ class ViViTOptions(CoreReadoutOptions):
     max_frames : int
         Longest movie that positions are learned for; rotary positions are centered on it.
     position_encoding : str
-        See :class:`~insilico.models.cores.position_encoding.PositionEncoding`.
+        What tells tokens where and when they are: "rotary" turns queries and keys, other kinds add
+        learned vectors or waves; see
+        :class:`~insilico.models.cores.position_encoding.PositionEncoding`.
     width : int
         Channels of a token.
     heads, head_width, feedforward : int
@@ -43,7 +45,7 @@ class ViViTOptions(CoreReadoutOptions):
     is_causal : bool
         Whether a frame sees only itself and earlier ones.
     norm : {"layernorm", "rmsnorm", "dyt"}
-        All normalizations.
+        Kind of all normalizations in the core.
     normalizes_queries : bool
         Whether queries and keys are normalized.
     token_dropout, attention_dropout, feedforward_dropout, drop_path : float

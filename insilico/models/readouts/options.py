@@ -59,7 +59,8 @@ class ReadoutOptions:
         Width of keys and values, and dropout before them; see
         :class:`~insilico.models.readouts.attention.KeyValueNeck`.
     readout_groups : int
-        As for :class:`~insilico.models.readouts.convolutional.GroupedConvolution`.
+        Groups of neurons, and of channels, of the convolutional readout; see
+        :class:`~insilico.models.readouts.convolutional.GroupedConvolution`.
     readout_dropout : float
         Dropout of the state encoder and of the convolutional readout.
     dense_dropout : float
