@@ -54,8 +54,8 @@ class FirstReleaseViViTCore(Core):
     spatial_depth, temporal_depth : int
         Blocks of each transformer.
     position_encoding : {"none", "joint", "learned", "learned_sinusoid", "sinusoid", "convolution"}
-        As for :class:`~insilico.models.cores.position_encoding.PositionEncoding`; "convolution"
-        adds to the tokens after the first block of each transformer what a 3 by 3, or 3 times long,
+        What tells tokens where and when they are; see
+        :class:`~insilico.models.cores.position_encoding.PositionEncoding`. "convolution" adds to the tokens after the first block of each transformer what a 3 by 3, or 3 times long,
         convolution of each channel makes of them.
     patch_norm : bool
         Whether patches are normalized before they are mapped; tokens always are.
@@ -137,6 +137,8 @@ class FirstReleaseViViTCore(Core):
             width=width,
             dropout=token_dropout,
         )
+        if self.positions.times is not None:
+            self.longest_movie = grid.longest_movie(self.positions.times)
         shared = {
             "is_parallel": is_parallel,
             "scale": (width if scales_by_width else block["head_width"]) ** -0.5,
@@ -204,7 +206,6 @@ class FirstReleaseViViTCore(Core):
 
         Patches lie where they were cut, whatever grid is guessed.
         """
-        self.positions.check(self.grid.frames(stimulus.shape[2]))
         windows = self._windows(state)
         embedded = self.embedding(stimulus, None if self.state_enters_blocks else state)
         tokens = self.positions(self.token_norm(embedded))
@@ -242,7 +243,6 @@ class FirstReleaseViViTCore(Core):
     ) -> Tensor:
         """Return the tokens (trial, time, patch, channel) after the spatial transformer."""
         trials, times = len(stimulus), self.grid.frames(stimulus.shape[2])
-        self.positions.check(times)
         movie, values = self.embedding.pad(stimulus, planes)
         weights = self.embedding.weights()
 
