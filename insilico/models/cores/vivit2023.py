@@ -55,7 +55,8 @@ class FirstReleaseViViTCore(Core):
         Blocks of each transformer.
     position_encoding : {"none", "joint", "learned", "learned_sinusoid", "sinusoid", "convolution"}
         What tells tokens where and when they are; see
-        :class:`~insilico.models.cores.position_encoding.PositionEncoding`. "convolution" adds to the tokens after the first block of each transformer what a 3 by 3, or 3 times long,
+        :class:`~insilico.models.cores.position_encoding.PositionEncoding`. "convolution" adds
+        to the tokens after the first block of each transformer what a 3 by 3, or 3 times long,
         convolution of each channel makes of them.
     patch_norm : bool
         Whether patches are normalized before they are mapped; tokens always are.
