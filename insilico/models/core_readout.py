@@ -170,6 +170,11 @@ class CoreReadoutNetwork(Network):
         """Rows and columns of the core's feature map."""
         return self.core.output_shape(self.options.height_px, self.options.width_px)
 
+    @property
+    def longest_movie(self) -> int | None:
+        """Most frames of a movie that the core has positions for; None for any number."""
+        return self.core.longest_movie
+
     def response_frames(self, frame_count: int) -> int:
         """Return how many of a movie's last frames are answered; 0 if it is too short."""
         return self.core.output_frames(frame_count)
@@ -375,6 +380,12 @@ class CoreReadoutNetwork(Network):
             raise ShapeError(
                 f"the stimulus has {stimulus.shape[2]} frames; the network takes at least "
                 f"{self.core.lost_frames + 1}, the span of its temporal kernels"
+            )
+
+        if self.kind == "movie" and stimulus.shape[2] > (self.longest_movie or stimulus.shape[2]):
+            raise ShapeError(
+                f"the stimulus has {stimulus.shape[2]} frames; the network has positions for "
+                f"{self.longest_movie}; give shorter movies"
             )
 
     def _check_behavior(self, behavior: Tensor | None, stimulus: Tensor) -> Tensor | None:

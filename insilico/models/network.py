@@ -43,6 +43,11 @@ class Network(nn.Module, ABC):
     def neuron_counts(self) -> dict[str, int]:
         """Number of neurons by mouse."""
 
+    @property
+    def longest_movie(self) -> int | None:
+        """Most frames of a movie that it answers; None, the default, for any number."""
+        return None
+
     def response_frames(self, frame_count: int) -> int:
         """Return how many frames of a movie are answered: all, unless leading ones are dropped."""
         return frame_count

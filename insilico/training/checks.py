@@ -168,7 +168,7 @@ def check_core(recipe: TrainingRecipe, mice: Mapping[str, MouseData], core: Chec
 
 
 def check_lengths(recipe: TrainingRecipe, network: Network, name: str, data: MouseData) -> None:
-    """Refuse movies that are too short for the network or the burn-in.
+    """Refuse movies that are too short for the network or the burn-in, or too long for the former.
 
     Raises
     ------
@@ -185,7 +185,14 @@ def check_lengths(recipe: TrainingRecipe, network: Network, name: str, data: Mou
             f"training takes pieces of {piece} frames of mouse {name}, and the network's temporal "
             "kernels span more; raise crop_frames or shorten the kernels"
         )
-    shortest = int(data.frames(data.cached.trials_of("validation")).min())
+    frames = data.frames(data.cached.trials_of("validation"))
+    longest = network.longest_movie
+    if longest is not None and max(piece, int(frames.max())) > longest:
+        raise RecipeError(
+            f"movies of mouse {name} have up to {max(piece, int(frames.max()))} frames, and the "
+            f"network would learn positions for {longest}; raise max_frames"
+        )
+    shortest = int(frames.min())
     if shortest <= options.burn_in_frames:
         raise RecipeError(
             f"a validation movie of mouse {name} has {shortest} frames, and burn_in_frames leaves "

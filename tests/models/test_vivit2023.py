@@ -173,9 +173,11 @@ def test_blocks_start_small_and_without_bias():
 
 def test_waves_reach_further_than_the_longest_movie_of_training_and_learned_positions_do_not():
     stimulus, state = movie(frames=20)
-    assert small_core(position_encoding="sinusoid")(stimulus, state).shape[2] == 17
-    with pytest.raises(ShapeError, match=r"17 times to answer and the network .* 13"):
-        small_core()(stimulus, state)
+    waves, learned = small_core(position_encoding="sinusoid"), small_core()
+    assert waves(stimulus, state).shape[2] == waves.output_frames(20) == 17
+    assert waves.longest_movie == 303
+    assert learned.longest_movie == 16
+    assert learned.output_frames(16) == 13 < learned.output_frames(17)
 
 
 @pytest.mark.parametrize(

@@ -45,11 +45,14 @@ def make_cached(mouse="mouse-1", *, kind="image", neurons=6, train=24, validatio
     rows = int(lengths.sum())
     height, width = screen.shape
     blocks = random.integers(0, 256, (rows, 1, 3, 4), np.uint8)
-    stimulus = blocks.repeat(height // 3, axis=2).repeat(width // 4, axis=3)
+    stimulus = blocks[
+        ..., (np.arange(height) * 3 // height)[:, None], np.arange(width) * 4 // width
+    ]
     # Every neuron looks at the same block, so that little training finds it.
     drive = blocks[:, 0, 1, 1, None] / 128.0 + 0.1
     responses = (drive * random.uniform(1, 4, neurons)).astype(np.float32)
-    behavior = random.gamma(2, 1, (rows, 2)).astype(np.float32)
+    behavior_names = changes.get("behavior_names", ("pupil_size", "running_speed"))
+    behavior = random.gamma(2, 1, (rows, len(behavior_names))).astype(np.float32)
     pupil = random.normal(5, 2, (rows, 2)).astype(np.float32)
     shown = slice(0, int(lengths[:train].sum()))
     behavior_std = behavior[shown].std(0)
@@ -82,7 +85,7 @@ def make_cached(mouse="mouse-1", *, kind="image", neurons=6, train=24, validatio
         neurons=neurons_table(neurons, x_um=place[0], y_um=place[1], z_um=place[2]),
         trials=trials,
         read=None,
-        behavior_names=("pupil_size", "running_speed"),
+        behavior_names=behavior_names,
         has_pupil=True,
     )
     return CachedRecording(

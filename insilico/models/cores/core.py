@@ -21,6 +21,8 @@ class Core(nn.Module, ABC):
         Feature channels of the last layer.
     lost_frames : int
         Leading frames of a movie that are not answered; 0 for images.
+    longest_movie : int or None
+        Most frames of a movie that there are positions for; None for any number.
     trials_at_once : int or None
         Trials that a prepared network passes through the core together on a CPU, where larger
         tensors would run at the speed of memory; None for all.
@@ -33,6 +35,7 @@ class Core(nn.Module, ABC):
 
     output_channels: int
     lost_frames: int = 0
+    longest_movie: int | None = None
     trials_at_once: int | None = None
     checkpoints_activations: bool = False
     idle_parameters: frozenset[str] = frozenset()

@@ -84,6 +84,10 @@ class PatchGrid:
         rest = frame_count + self.leading_frames - self.patch_frames
         return max(0, rest // self.stride_frames + 1)
 
+    def longest_movie(self, times: int) -> int:
+        """Return the largest number of frames from which patches are cut so many times."""
+        return self.patch_frames - self.leading_frames + times * self.stride_frames - 1
+
 
 def _missing(size: int, patch: int, stride: int) -> int:
     return max(0, (math.ceil(size / stride) - 1) * stride + patch - size)

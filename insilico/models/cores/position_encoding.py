@@ -8,8 +8,6 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from insilico.errors import ShapeError
-
 PositionKind = Literal[
     "none",
     "joint",
@@ -92,20 +90,6 @@ class PositionEncoding(nn.Module):
             waves = sinusoid(times, width)[:, None] if self.time_kind == "sinusoid" else None
             self.register_buffer("time", waves, persistent=False)
         self.dropout = nn.Dropout(dropout)
-
-    def check(self, count: int) -> None:
-        """Refuse more times than there are positions for.
-
-        Raises
-        ------
-        ShapeError
-            If there are.
-        """
-        if self.times is not None and count > self.times:
-            raise ShapeError(
-                f"the movie has {count} times to answer and the network has positions for "
-                f"{self.times}; give a shorter movie"
-            )
 
     def forward(self, tokens: Tensor, start: int = 0) -> Tensor:
         """Return ``tokens`` (trial, time, patch, channel) with the positions from ``start`` on."""

@@ -122,6 +122,8 @@ class ViViTCore(Core):
         self.positions = PositionEncoding(
             position_encoding, shape=grid.shape, times=times, width=width, dropout=token_dropout
         )
+        if self.positions.times is not None:
+            self.longest_movie = grid.longest_movie(self.positions.times)
         shared = {"registers": registers, "norm": norm, "compatibility": compatibility, **block}
         self.spatial = RegisteredTransformer(
             spatial_depth,
@@ -176,7 +178,6 @@ class ViViTCore(Core):
 
     def _over_patches(self, stimulus: Tensor, state: Tensor | None) -> Tensor:
         """Return the tokens (trial, time, patch, channel) after the spatial transformer."""
-        self.positions.check(self.grid.frames(stimulus.shape[2]))
         movie, values = self.embedding.pad(stimulus, state)
         weights = self.embedding.weights()
 
@@ -237,7 +238,6 @@ class ViViTCore(Core):
         Abnar and Zuidema 2020, "Quantifying attention flow in transformers"; ViV1T-closed-loop,
         viv1t/utils/attention_rollout.py.
         """
-        self.positions.check(self.grid.frames(stimulus.shape[2]))
         tokens = self.positions(self.token_norm(self.embedding(stimulus, state)))
         spatial, tokens = self._draw(self.spatial, tokens)
         temporal, _ = self._draw(self.temporal, tokens.transpose(1, 2))
