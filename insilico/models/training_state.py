@@ -15,7 +15,7 @@ from torch import Tensor
 
 from insilico.errors import CheckpointError
 from insilico.models.pickles import Global, Made, Reference, describe, take_apart
-from insilico.models.weights import check_archive
+from insilico.models.weights import EXPANDED_LIMIT, check_archive
 
 #: Entry of a training state that holds the state dict (V1T, src/v1t/utils/scheduler.py).
 MODEL = "model"
@@ -43,9 +43,6 @@ _PARAMETER = "torch._utils._rebuild_parameter"
 
 #: Most axes of a tensor.
 AXES_LIMIT = 16
-
-#: Most values of a tensor that repeats its storage: a few bytes on disk could claim any size.
-EXPANDED_LIMIT = 10_000_000
 
 
 def read_training_state(path: Path) -> tuple[dict[str, Tensor], dict[str, int | float | str]]:
@@ -223,7 +220,4 @@ class _Storages:
         member = self._members.get(f"{self._root}/{name}")
         if member is None:
             raise ValueError(f"it has no {name}")
-        if member.compress_type != zipfile.ZIP_STORED:
-            # torch.save never compresses; what does may claim any size.
-            raise ValueError(f"its {name} is compressed")
         return self._archive.read(member)

@@ -31,6 +31,9 @@ _ZIP_FAULTS = (
 #: Mismatches named in one message; the rest are counted.
 NAMED_MISMATCHES = 5
 
+#: Most values of a tensor that repeats its storage: a few bytes on disk could claim any size.
+EXPANDED_LIMIT = 10_000_000
+
 
 def file_sha256(path: Path) -> str:
     """Return the SHA-256 of a file as 64 hexadecimal digits."""
@@ -65,7 +68,21 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
             f"{path} holds {_describe(state)}, not tensors by name; give a file that was saved "
             "with torch.save(model.state_dict(), ...)"
         )
+    for name, value in state.items():
+        if not _is_plain(value):
+            raise CheckpointError(
+                f"{path} holds {name!r} as no plain array of numbers, as weights are; give a file "
+                "that was saved with torch.save(model.state_dict(), ...)"
+            )
     return dict(state)
+
+
+def _is_plain(value: Tensor) -> bool:
+    """Whether a tensor has its numbers on disk, one by one or nearly so."""
+    if value.is_nested or value.layout != torch.strided or value.device.type != "cpu":
+        return False
+    stored = value.untyped_storage().nbytes() // value.element_size()
+    return value.numel() <= max(stored, EXPANDED_LIMIT)
 
 
 def read_archive(path: Path) -> Any:
@@ -102,7 +119,7 @@ def read_archive(path: Path) -> Any:
 
 
 def check_archive(path: Path) -> None:
-    """Refuse what is no intact zip archive: PyTorch itself ignores the checksums inside.
+    """Refuse what is no intact archive of ``torch.save``; PyTorch ignores the checksums inside.
 
     Parameters
     ----------
@@ -112,14 +129,20 @@ def check_archive(path: Path) -> None:
     Raises
     ------
     CheckpointError
-        If the file is missing, cut off, damaged or none; what came instead of a download is named.
+        If the file is missing, cut off, damaged, compressed or none; what came instead of a
+        download is named.
     """
     if not path.is_file():
         what = "is a folder" if path.is_dir() else "does not exist"
         raise CheckpointError(f"{path} {what}; give a .pth file with published weights")
     try:
         with zipfile.ZipFile(path) as archive:
-            damaged = archive.testzip()
+            packed = [
+                member.filename
+                for member in archive.infolist()
+                if member.compress_type != zipfile.ZIP_STORED
+            ]
+            damaged = None if packed else archive.testzip()
     except _ZIP_FAULTS as error:
         raise CheckpointError(
             f"{path} is cut off or no PyTorch weight file (those are zip archives)"
@@ -127,6 +150,12 @@ def check_archive(path: Path) -> None:
         ) from error
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read ({error.strerror}); check it") from error
+    if packed:
+        # torch.save never compresses; what does may claim any size.
+        raise CheckpointError(
+            f"{path} is compressed in its part {packed[0]!r}, as files of torch.save never are; "
+            "get it again"
+        )
     if damaged is not None:
         raise CheckpointError(f"{path} is damaged in its part {damaged!r}; get it again")
 
