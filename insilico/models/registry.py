@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
 from insilico import configuration
-from insilico.errors import CatalogError, CheckpointError
+from insilico.errors import CatalogError, CheckpointError, InsilicoError
 from insilico.models.network import Network
 
 #: Options and neuron counts of one small network.
@@ -155,12 +155,21 @@ def build(architecture: str, options: Any, neuron_counts: Mapping[str, int]) -> 
     CatalogError
         If the architecture is unknown.
     CheckpointError
-        If an option is unknown or of the wrong type.
+        If an option is unknown, of the wrong type or impossible.
     """
     found = find_architecture(architecture)
     if isinstance(options, Mapping):
         options = parse_options(architecture, options)
-    return found.builder(options, neuron_counts)
+    try:
+        return found.builder(options, neuron_counts)
+    except InsilicoError:
+        raise
+    except (ArithmeticError, RuntimeError, ValueError) as error:
+        # Sizes below 1, probabilities above 1, more numbers than the machine holds.
+        raise CheckpointError(
+            f"no {architecture} can be built with these options ({str(error).splitlines()[0]}); "
+            "correct the one that is out of its range"
+        ) from error
 
 
 def example_networks() -> Iterator[tuple[str, Network]]:
