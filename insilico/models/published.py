@@ -17,6 +17,15 @@ from urllib.parse import unquote, urlsplit
 from insilico import configuration
 from insilico.errors import RecipeError
 
+#: Files of a run folder: its options, and its weights, bare (ViV1T-closed-loop,
+#: viv1t/checkpoint.py) or inside a training state (V1T, src/v1t/utils/scheduler.py; ViV1T,
+#: src/viv1t/scheduler.py).
+OPTIONS_FILE = "args.yaml"
+WEIGHTS_FOLDER = "ckpt"
+BARE_WEIGHTS = "model.pt"
+TRAINING_STATE = "model_state.pt"
+INFO_FILE = "info.yaml"
+
 _REPOSITORY = re.compile(r"\w[\w.-]*/\w[\w.-]*", re.ASCII)
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")

@@ -183,10 +183,14 @@ def test_without_the_published_scale_the_answer_is_another(tmp_path):
         ({"core": "bvivit"}, r"args.yaml has core: 'bvivit', which this importer does not know"),
         ({"readout": "depth-gaussian"}, r"readout: 'depth-gaussian', which this importer does not"),
         ({"core_pos_encoding": 9}, r"core_pos_encoding: 9, which .* it knows 0, 1"),
-        ({"core_behavior_mode": 5}, r"core_behavior_mode: 5; a vivit core takes 0, 1 or 2"),
+        ({"core_behavior_mode": 5}, r"core_behavior_mode: 5, which .* it knows 0, 1, 2"),
         ({"output_mode": 7}, r"output_mode: 7"),
         ({"core_norm": "batchnorm"}, r"norm is 'batchnorm'; give one of layernorm, rmsnorm, dyt"),
         ({"core_emb_dim": 32}, r"does not match the network completely, so nothing was loaded"),
+        ({"core_head_dim": 0}, r"core_head_dim: 0, a positive whole number was expected"),
+        ({"core_spatial_patch_size": -1}, r"core_spatial_patch_size: -1, a positive whole number"),
+        ({"core_reg_tokens": -1}, r"no vivit can be built with these options \(.* dimension -1"),
+        ({"core_p_dropout": 1.5}, r"no vivit can be built with these options \(dropout probabi"),
         ({"core_head_dim": 8, "core_num_heads": 4}, r"another core\.vivit\.\S+ than its options"),
     ],
 )
@@ -198,3 +202,20 @@ def test_options_that_do_not_go_with_the_weights_are_refused(tmp_path, changes, 
     with pytest.raises(CheckpointError, match=message) as caught:
         convert(folder)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "arrived"),
+    [
+        ("readouts.A.features", torch.tensor(1.0), r"features of shape \(\), which no run"),
+        ("core.vivit.spatial_transformer.blocks.0.scale", torch.zeros(0), r"another core\S+scale"),
+        ("core.vivit.spatial_transformer.blocks.0.norm.weight", torch.zeros(3), r"shape \(3,\)"),
+    ],
+)
+def test_weights_of_another_shape_are_refused_by_name(tmp_path, key, value, arrived):
+    folder = tmp_path / "run"
+    reference.write_run_folder(folder, reference.default_args(), seed=3)
+    path = folder / "ckpt" / "model.pt"
+    torch.save(torch.load(path, weights_only=True) | {key: value}, path)
+    with pytest.raises(CheckpointError, match=arrived):
+        convert(folder)

@@ -183,8 +183,8 @@ def test_cropped_movies_have_a_smaller_screen(run_of):
             {"input_shapes": {"video": [1, 300, 36, 36]}},
             "36 x 36 pixels, which does not fit the sc",
         ),
-        ({"input_shapes": {}}, "input shape None, one that ends in rows and columns"),
-        ({"input_shapes": {"video": [36, "64"]}}, r"input shape \[36, '64'\]"),
+        ({"input_shapes": {}}, "video: null, channels, frames, rows and columns"),
+        ({"input_shapes": {"video": [36, "64"]}}, r"video: \[36, '64'\], channels"),
         ({"center_crop": 0}, "center_crop: 0.0, a fraction above 0"),
     ],
 )

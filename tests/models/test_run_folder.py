@@ -113,7 +113,7 @@ def test_options_are_of_the_kind_that_is_asked_for(tmp_path, value, kind, expect
         (3, str, "3"),
         (False, str, "False"),
         ("A", list, "'A'"),
-        ([1, 2, 3], dict, "a list of 3"),
+        ([1, [2], 3], dict, "a list of 3"),
         (None, float, "null"),
         (datetime.date(2024, 1, 2), str, "datetime.date"),
         (10**400, float, "1000000"),
@@ -246,7 +246,7 @@ def test_incomplete_run_folder_is_refused(tmp_path, spoil, message):
     ("content", "message"),
     [
         (b"", "holds null, options by name were expected"),
-        (b"- 1\n- 2\n", "holds a list of 2"),
+        (b"- 1\n- 2\n", r"holds \[1, 2\]"),
         (b"<html>\n<p>404</p></html>", "holds '<html>"),
         (b"a: [", "is damaged: it is no YAML"),
         (b"a: \x00", "is damaged"),
@@ -282,3 +282,71 @@ def test_weights_without_mice_or_with_unsafe_ones_are_refused(tmp_path):
     path = write_run(tmp_path / "path", mice={"a/b": 3})
     with pytest.raises(CheckpointError, match="mouse 'a/b', which cannot name a file"):
         read_run_folder(path)
+
+
+def nested(text="x", levels=9):
+    """Return a list that YAML writes in a few lines and that holds 9 ** levels texts."""
+    value = [text] * 9
+    for _ in range(levels - 1):
+        value = [value] * 9
+    return value
+
+
+@pytest.mark.parametrize(
+    ("options", "ask", "arrived"),
+    [
+        ({"output_shapes": {"A": 6, "L": [4, 300]}}, "neuron_counts", "output_shapes: 6 for mouse"),
+        ({"output_shapes": {"A": [], "L": [4, 300]}}, "neuron_counts", r"output_shapes: \[\]"),
+        ({"output_shapes": {"A": [0], "L": [4]}}, "neuron_counts", r"output_shapes: \[0\]"),
+        ({"input_shapes": {"video": [36, 64]}}, "movie_shape", r"video: \[36, 64\], channels"),
+        ({"input_shapes": {"video": nested()}}, "movie_shape", "video: a list of 9"),
+        ({"input_shape": [1, 36]}, "image_shape", r"input_shape: \[1, 36\]"),
+        ({"input_shape": [1, 36, -64]}, "image_shape", r"input_shape: \[1, 36, -64\]"),
+    ],
+)
+def test_shapes_that_are_none_are_refused(tmp_path, options, ask, arrived):
+    run = read_run_folder(write_run(tmp_path / "run", **options))
+    with pytest.raises(CheckpointError, match=arrived) as refusal:
+        getattr(run, ask)
+    assert_one_sentence(str(refusal.value))
+
+
+def test_shapes_are_read(tmp_path):
+    run = read_run_folder(write_run(tmp_path / "run", input_shape=[2, 144, 256]))
+    assert run.neuron_counts == {"A": 6, "L": 4}
+    assert run.movie_shape == (1, 300, 36, 64)
+    assert run.image_shape == (2, 144, 256)
+
+
+@pytest.mark.parametrize("value", [0, -1, 1.5, None])
+def test_counts_that_are_not_positive_are_refused(tmp_path, value):
+    run = read_run_folder(write_run(tmp_path / "run", width=value))
+    with pytest.raises(CheckpointError, match="width: "):
+        run.count("width")
+
+
+def test_lists_that_unfold_without_end_are_not_written_out(tmp_path):
+    path = write_run(tmp_path / "run", version=nested(), mouse_ids=["A", "L", nested()])
+    assert read_run_folder(path).mice == ("A", "L")
+
+
+def test_numbers_of_info_that_are_not_finite_are_left_out(tmp_path):
+    path = write_run(tmp_path / "run")
+    (path / "ckpt" / "info.yaml").write_text("epoch: .inf\nbest_corr: .nan\n")
+    assert read_run_folder(path).info == {}
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        torch.eye(6).to_sparse(),
+        torch.zeros(6, device="meta"),
+        torch.zeros(1).expand(10**6, 10**6),
+    ],
+    ids=["sparse", "without numbers", "expanded"],
+)
+def test_tensors_without_numbers_on_disk_are_refused(tmp_path, value):
+    path = write_run(tmp_path / "run", mice={"A": 6}, state={"readouts.A.bias": value})
+    with pytest.raises(CheckpointError, match=r"'readouts\.A\.bias' as no plain array") as refusal:
+        read_run_folder(path)
+    assert_one_sentence(str(refusal.value).replace(str(path), ""))

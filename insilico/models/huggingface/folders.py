@@ -6,14 +6,20 @@ from collections.abc import Collection
 from pathlib import PurePosixPath
 
 from insilico.errors import DownloadError
-from insilico.models.published import is_inside
+from insilico.models.published import (
+    BARE_WEIGHTS,
+    INFO_FILE,
+    OPTIONS_FILE,
+    TRAINING_STATE,
+    WEIGHTS_FOLDER,
+    is_inside,
+)
 
-#: What makes a folder a run folder, as V1T and ViV1T write it: its options and its weights.
-ARGUMENTS = "args.yaml"
-STATES = ("ckpt/model.pt", "ckpt/model_state.pt")
+#: Where the weights of a run folder may be.
+WEIGHTS = (f"{WEIGHTS_FOLDER}/{BARE_WEIGHTS}", f"{WEIGHTS_FOLDER}/{TRAINING_STATE}")
 
 #: What a model needs of a run folder; optimizer states and logs stay where they are.
-RUN_FILES = (ARGUMENTS, *STATES, "ckpt/info.yaml")
+RUN_FILES = (OPTIONS_FILE, *WEIGHTS, f"{WEIGHTS_FOLDER}/{INFO_FILE}")
 
 #: Names in one message.
 _NAMED = 8
@@ -37,7 +43,7 @@ def find_runs(files: Collection[str]) -> dict[str, tuple[str, ...]]:
     for path in map(PurePosixPath, files):
         folder = str(path.parent)
         needed = tuple(file for file in RUN_FILES if join(folder, file) in files)
-        if path.name == ARGUMENTS and set(needed) & set(STATES) and is_inside(str(path)):
+        if path.name == OPTIONS_FILE and set(needed) & set(WEIGHTS) and is_inside(str(path)):
             runs[folder] = needed
     return dict(sorted(runs.items()))
 
@@ -67,7 +73,7 @@ def choose_run(files: Collection[str], folder: str, *, place: str) -> tuple[str,
     runs = find_runs(files)
     if not runs:
         raise DownloadError(
-            f"{place} holds no run folder ({ARGUMENTS} beside {' or '.join(STATES)}) but "
+            f"{place} holds no run folder ({OPTIONS_FILE} beside {' or '.join(WEIGHTS)}) but "
             f"{_some(files) or 'nothing'}; check the repository, or import a folder that you have"
         )
     if folder and folder not in runs:

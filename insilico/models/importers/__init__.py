@@ -99,12 +99,13 @@ def import_weights(
     """
     path = Path(path)
     if path.is_dir():
+        recipe = None if name is None else read_recipe(name, user_folder=user_folder)
         run = _with_mice(read_run_folder(path), mice)
         checkpoint = _convert_run(
             run, name=name, statistics=statistics, data=data, progress=progress
         )
-        if name is not None:
-            _check_recipe(run, checkpoint, read_recipe(name, user_folder=user_folder))
+        if recipe is not None:
+            _check_recipe(run, checkpoint, recipe)
         return checkpoint
     for what, given in {"statistics": statistics, "data": data, "mouse": mice}.items():
         if given:
@@ -123,12 +124,11 @@ def _convert_run(
     data: Path | None,
     progress: bool,
 ) -> Checkpoint:
-    counts = {mouse: shape[0] for mouse, shape in run.option("output_shapes", dict).items()}
     known = {
         mouse: find_statistics(
             run, mouse, count, statistics=statistics, data=data, progress=progress
         )
-        for mouse, count in counts.items()
+        for mouse, count in run.neuron_counts.items()
     }
     which = release(run)
     origin = _run_origin(run, which, name)

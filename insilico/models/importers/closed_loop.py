@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -14,7 +15,7 @@ from insilico.models.cores.position_encoding import sinusoid
 from insilico.models.cores.vivit_blocks import ROTARY_BASE, SCALE_OFFSET
 from insilico.models.factorized3d import BEHAVIOR_NAMES
 from insilico.models.importers import frame_cores, movie_cores
-from insilico.models.importers.run_folder import OPTIONS_FILE, RunFolder
+from insilico.models.importers.run_folder import RunFolder
 from insilico.models.importers.translation import (
     Constant,
     Part,
@@ -87,7 +88,7 @@ def convert(
 
 def _shared(run: RunFolder, *, reads_core_state: bool) -> Part:
     """Translate what does not depend on core or readout: sizes, gaze shifter, output."""
-    channels, _, height, width = run.option("input_shapes", dict)["video"]
+    channels, _, height, width = run.movie_shape
     mode = run.option("shifter_mode", int)
     moves = mode > 0 and run.option("readout", str) == "gaussian"
     reads_behavior = reads_core_state or (moves and mode == 2)
@@ -131,21 +132,16 @@ def _output(run: RunFolder) -> str:
 
 
 def _vivit(run: RunFolder) -> Part:
-    mode = run.option("core_behavior_mode", int)
-    if mode not in (0, 1, 2):
-        raise CheckpointError(
-            f"{run.path / OPTIONS_FILE} has core_behavior_mode: {mode}; a vivit core takes 0, 1 or "
-            "2, so the run cannot have been trained by ViV1T-closed-loop"
-        )
+    mode = choose(run, "core_behavior_mode", {known: known for known in range(3)})
     position = choose(run, "core_pos_encoding", POSITIONS)
     patch_mode = choose(run, "core_patch_mode", {0: "unfolded", 1: "one-hot", 2: "convolution"})
-    head_width, width = run.option("core_head_dim", int), run.option("core_emb_dim", int)
+    head_width, width = run.count("core_head_dim"), run.count("core_emb_dim")
     is_causal = run.option("core_use_causal_attention", bool, default=False)
     options = {
         "core_reads_gaze": mode == 2,
-        "patch_px": run.option("core_spatial_patch_size", int),
+        "patch_px": run.count("core_spatial_patch_size"),
         "patch_stride_px": run.option("core_spatial_patch_stride", int),
-        "patch_frames": run.option("core_temporal_patch_size", int),
+        "patch_frames": run.count("core_temporal_patch_size"),
         "patch_stride_frames": run.option("core_temporal_patch_stride", int),
         "pads": run.option("core_pad_frame", bool),
         "patch_norm": patch_mode != "convolution",
@@ -210,11 +206,6 @@ def _vivit_constants(run: RunFolder, *, width: int, head_width: int) -> list[Con
     pairs = torch.arange(0, head_width, 2).double() / head_width
     rises = (pairs * head_width + SCALE_OFFSET * head_width) / ((1 + SCALE_OFFSET) * head_width)
     rotary = r"core\.vivit\.\w+\.blocks\.\d+\.rotary_position_embedding\."
-    patch = run.option("core_temporal_patch_size", int), run.option("core_spatial_patch_size", int)
-    pixels = patch[0] * patch[1] ** 2
-    one_hot = torch.eye(pixels).view(pixels, 1, patch[0], patch[1], patch[1])
-    weight = run.state.get("core.tokenizer.tokenizer.weight")
-    copies = 1 if weight is None else len(weight) // pixels
     waves = {
         key: sinusoid(value.numel() // width, width).view(value.shape)
         for key, value in run.state.items()
@@ -225,9 +216,20 @@ def _vivit_constants(run: RunFolder, *, width: int, head_width: int) -> list[Con
         Constant(r"core\.vivit\.\w+\.blocks\.\d+\.scale", head_width**-0.5),
         Constant(rotary + "inv_freq", ROTARY_BASE**-pairs),
         Constant(rotary + "scale", rises),
-        Constant(r"core\.tokenizer\.tokenizer\.weight", one_hot.repeat(copies, 1, 1, 1, 1)),
-        *(Constant(key.replace(".", r"\."), value) for key, value in waves.items()),
+        *_one_hot_constants(run),
+        *(Constant(re.escape(key), value) for key, value in waves.items()),
     ]
+
+
+def _one_hot_constants(run: RunFolder) -> list[Constant]:
+    """Return the kernels that copy each pixel of a patch, where the run has any."""
+    frames, side = run.count("core_temporal_patch_size"), run.count("core_spatial_patch_size")
+    pixels, key = frames * side**2, "core.tokenizer.tokenizer.weight"
+    if key not in run.state or run.state[key].shape[1:] != (1, frames, side, side):
+        return []
+    kernels = torch.eye(pixels).view(pixels, 1, frames, side, side)
+    copies = len(run.state[key]) // pixels
+    return [Constant(re.escape(key), kernels.repeat(copies, 1, 1, 1, 1))]
 
 
 def _vivit_quirks(position: str, *, is_causal: bool) -> list[str]:
@@ -322,7 +324,7 @@ def _code_like(code: Tensor) -> Tensor | None:
 def _convolutional(run: RunFolder) -> Part:
     groups = run.option("readout_groups", int, default=1)
     renames = []
-    for mouse, (count, _) in run.option("output_shapes", dict).items():
+    for mouse, count in run.neuron_counts.items():
 
         def first(values: Tensor, count: int = count) -> Tensor:
             return values[:count].flatten(1) if values.ndim > 1 else values[:count]

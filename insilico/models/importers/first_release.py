@@ -7,11 +7,11 @@ from typing import Any
 
 import torch
 
-from insilico.models import registry
 from insilico.models.checkpoint import Checkpoint
 from insilico.models.core_readout import CoreReadoutOptions
 from insilico.models.cores.image_patches import guess_grid, patch_grid
 from insilico.models.factorized3d import BEHAVIOR_NAMES
+from insilico.models.importers import translation
 from insilico.models.importers.first_release_cores import factorized_baseline, vivit
 from insilico.models.importers.first_release_modulators import MODULATORS
 from insilico.models.importers.run_folder import RunFolder
@@ -63,7 +63,7 @@ def convert(
     src/viv1t/scheduler.py.
     """
     parts = _parts(run)
-    _, options = describe(run)
+    _, options = translation.describe(parts)
     parts.append(Part({}, quirks=quirks(options)))
     return build_checkpoint(run, mice, parts=parts, name=name, origin=origin)
 
@@ -76,11 +76,7 @@ def describe(run: RunFolder) -> tuple[str, CoreReadoutOptions]:
     CheckpointError
         If an option is unknown or impossible; it is named.
     """
-    parts = _parts(run)
-    architecture = next(part.architecture for part in parts if part.architecture)
-    values = {key: value for part in parts for key, value in part.options.items()}
-    options: CoreReadoutOptions = registry.parse_options(architecture, values)
-    return architecture, options
+    return translation.describe(_parts(run))
 
 
 def quirks(options: CoreReadoutOptions) -> list[str]:
@@ -127,7 +123,7 @@ def _parts(run: RunFolder) -> list[Part]:
 
 def _shared(run: RunFolder, *, core: Part, others_read_state: bool) -> Part:
     """Translate what does not depend on the core: sizes, gaze shifter, output."""
-    channels, _, height, width = run.option("input_shapes", dict)["video"]
+    channels, _, height, width = run.movie_shape
     mode = choose(run, "shifter_mode", {known: known for known in range(3)})
     moves = mode > 0 and run.option("readout", str) == "gaussian2d"
     reads_behavior = core.reads_state or others_read_state or (moves and mode == 2)

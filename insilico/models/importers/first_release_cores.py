@@ -16,8 +16,9 @@ from insilico.models.importers.movie_cores import (
     factorized_constants,
     factorized_options,
 )
-from insilico.models.importers.run_folder import OPTIONS_FILE, RunFolder
+from insilico.models.importers.run_folder import RunFolder
 from insilico.models.importers.translation import Constant, Part, Rename, choose
+from insilico.models.published import OPTIONS_FILE
 
 #: Positional encodings by number (src/viv1t/model/core/vivit.py).
 POSITIONS = dict(
@@ -85,9 +86,9 @@ def vivit(run: RunFolder) -> Part:
         "patch_norm": patch_norm,
         "max_frames": _longest_movie(run),
         "position_encoding": "none" if ignores_position else position,
-        "width": run.option("core_emb_dim", int),
+        "width": run.count("core_emb_dim"),
         "heads": run.option("core_num_heads", int),
-        "head_width": run.option("core_head_dim", int),
+        "head_width": run.count("core_head_dim"),
         "feedforward": run.option("core_mlp_dim", int),
         "feedforward_activation": run.option("core_ff_activation", str, default="gelu"),
         "spatial_depth": run.option("core_spatial_depth", int),
@@ -130,7 +131,7 @@ def _patch_norm(run: RunFolder) -> bool:
 
 def _longest_movie(run: RunFolder) -> int:
     longest = run.option("max_frame", int, default=None)
-    return run.option("input_shapes", dict)["video"][1] if longest is None else longest
+    return run.movie_shape[1] if longest is None else longest
 
 
 def _token_renames(*, patch_norm: bool) -> list[Rename]:
@@ -250,7 +251,7 @@ def factorized_baseline(run: RunFolder) -> Part:
     """
     mode = choose(run, "core_behavior_mode", {known: known for known in _TRACES})
     coding, has_planes = _TRACES[mode]
-    channels, _, height, width = run.option("input_shapes", dict)["video"]
+    channels, _, height, width = run.movie_shape
     renames = [
         Rename(r"core\.modulator\.(\w+)", r"core.traces.gru.\1"),
         *([_differences_last(channels)] if coding == "values and differences" else []),

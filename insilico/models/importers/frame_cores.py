@@ -31,7 +31,7 @@ def v1t(run: RunFolder) -> Part:
     ViV1T-closed-loop, viv1t/model/core/v1t.py.
     """
     mode = choose(run, "core_behavior_mode", {known: known for known in range(5)})
-    width, patch_px = run.option("core_emb_dim", int), run.option("core_patch_size", int)
+    width, patch_px = run.count("core_emb_dim"), run.count("core_patch_size")
     options = {
         "core_reads_gaze": mode in (2, 4),
         "state_entry": "channels" if mode in (1, 2) else "blocks",

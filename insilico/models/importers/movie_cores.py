@@ -7,11 +7,10 @@ from typing import Any
 
 import torch
 
-from insilico.errors import CheckpointError
 from insilico.models.cores.hermite import hermite_basis
 from insilico.models.cores.regularizers import Laplace
-from insilico.models.importers.run_folder import OPTIONS_FILE, RunFolder
-from insilico.models.importers.translation import Constant, Part, Rename
+from insilico.models.importers.run_folder import RunFolder
+from insilico.models.importers.translation import Constant, Part, Rename, choose
 
 #: The temporal filter of the published regularizer; ours is a second difference, see
 #: :func:`~insilico.models.cores.regularizers.temporal_roughness`.
@@ -21,7 +20,7 @@ _TEMPORAL_FILTER = torch.tensor([[[-1.0, 4.0, -1.0]]])
 LAPLACE = {"core._input_weights_regularizer.laplace.filter": Laplace().filter}
 
 #: Behavior and gaze in the core by the closed-loop code's number (viv1t/model/core).
-_BEHAVIOR_MODES = (0, 1, 2)
+_BEHAVIOR_MODES = {0: 0, 1: 1, 2: 2}
 
 
 def fcnn(run: RunFolder) -> Part:
@@ -47,7 +46,7 @@ def fcnn(run: RunFolder) -> Part:
     ----------
     ViV1T-closed-loop, viv1t/model/core/fcnn.py.
     """
-    mode = _behavior_mode(run)
+    mode = choose(run, "core_behavior_mode", _BEHAVIOR_MODES)
     is_linear = run.option("core_linear", bool, default=False)
     return Part(
         factorized_options(run) | {"is_linear": is_linear, "core_reads_gaze": mode == 2},
@@ -118,7 +117,7 @@ def gru_baseline(run: RunFolder) -> Part:
     ----------
     ViV1T-closed-loop, viv1t/model/core/gru_baseline.py, stacked2d.py and gru.py.
     """
-    mode = _behavior_mode(run)
+    mode = choose(run, "core_behavior_mode", _BEHAVIOR_MODES)
     options = {
         "filters": run.option("core_cnn_filters", int),
         "rotations": run.option("core_rotations", int),
@@ -168,13 +167,3 @@ def _hermite_constants(options: Mapping[str, Any]) -> list[Constant]:
             for index, matrix in enumerate(basis.rotations(options["rotations"]))
         ]
     return constants
-
-
-def _behavior_mode(run: RunFolder) -> int:
-    mode = run.option("core_behavior_mode", int)
-    if mode not in _BEHAVIOR_MODES:
-        raise CheckpointError(
-            f"{run.path / OPTIONS_FILE} has core_behavior_mode: {mode}; this core takes "
-            f"{', '.join(map(str, _BEHAVIOR_MODES))}, so the file is damaged; get it again"
-        )
-    return mode

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
 
 from insilico.errors import CheckpointError, UnitsError
 from insilico.models.importers.run_folder import Release, RunFolder, release
@@ -94,19 +93,7 @@ def input_shape(run: RunFolder) -> tuple[int, int]:
     CheckpointError
         If the options do not say.
     """
-    is_image = release(run) == "v1t"
-    shape: Any = (
-        run.option("input_shape", list)
-        if is_image
-        else run.option("input_shapes", dict).get("video")
-    )
-    lengths = shape[-2:] if isinstance(shape, list) else []
-    if len(lengths) != 2 or not all(type(length) is int and length > 0 for length in lengths):
-        raise CheckpointError(
-            f"the options of {run.path} have the input shape {str(shape)[:60]}, one that ends in "
-            "rows and columns was expected; get args.yaml again"
-        )
-    return lengths[0], lengths[1]
+    return (run.image_shape if release(run) == "v1t" else run.movie_shape)[-2:]
 
 
 def published_screen(

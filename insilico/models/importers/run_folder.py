@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -13,20 +14,19 @@ import yaml
 from torch import Tensor
 
 from insilico.errors import CheckpointError
+from insilico.models.published import (
+    BARE_WEIGHTS,
+    INFO_FILE,
+    OPTIONS_FILE,
+    TRAINING_STATE,
+    WEIGHTS_FOLDER,
+)
 from insilico.models.training_state import read_training_state, strip_compile_prefix
 from insilico.models.weights import file_sha256, read_state_dict
 
 T = TypeVar("T")
 IntArray = np.ndarray[Any, np.dtype[np.int64]]
 Release = Literal["v1t", "first_release", "closed_loop"]
-
-OPTIONS_FILE = "args.yaml"
-WEIGHTS_FOLDER = "ckpt"
-
-#: What the releases call their weights: bare (ViV1T-closed-loop, viv1t/checkpoint.py) or inside a
-#: training state (V1T, src/v1t/utils/scheduler.py; ViV1T, src/viv1t/scheduler.py).
-BARE_WEIGHTS = "model.pt"
-TRAINING_STATE = "model_state.pt"
 
 #: Options that only one release writes (the train.py of each).
 _OWN_OPTIONS: dict[Release, frozenset[str]] = {
@@ -136,10 +136,63 @@ class RunFolder:
         converted = _convert(value, kind)
         if converted is None:
             raise CheckpointError(
-                f"{where} has {name}: {_short(value)}, a value of type {kind.__name__} was "
+                f"{where} has {name}: {short(value)}, a value of type {kind.__name__} was "
                 "expected; get the file again, or correct the option"
             )
         return converted
+
+    def count(self, name: str) -> int:
+        """Return an option of the run that counts or measures something: 1 or more.
+
+        Raises
+        ------
+        CheckpointError
+            If the option is missing or no positive whole number.
+        """
+        value = self.option(name, int)
+        if value < 1:
+            raise CheckpointError(
+                f"{self.path / OPTIONS_FILE} has {name}: {value}, a positive whole number was "
+                "expected; get the file again"
+            )
+        return value
+
+    @property
+    def neuron_counts(self) -> dict[str, int]:
+        """Number of neurons by mouse; CheckpointError where the options do not say."""
+        shapes = self.option("output_shapes", dict)
+        for mouse, shape in shapes.items():
+            if not _is_shape(shape) or len(shape) not in (1, 2):
+                raise CheckpointError(
+                    f"{self.path / OPTIONS_FILE} has output_shapes: {short(shape)} for mouse "
+                    f"{mouse}, a list that begins with its number of neurons was expected; get the "
+                    "file again"
+                )
+        return {mouse: shape[0] for mouse, shape in shapes.items()}
+
+    @property
+    def movie_shape(self) -> tuple[int, int, int, int]:
+        """Channels, frames, rows and columns of a movie; CheckpointError where there are none."""
+        shape: Any = self.option("input_shapes", dict).get("video")
+        if not _is_shape(shape) or len(shape) != 4:
+            raise CheckpointError(
+                f"{self.path / OPTIONS_FILE} has input_shapes with video: {short(shape)}, channels,"
+                " frames, rows and columns were expected; get the file again"
+            )
+        channels, frames, rows, columns = shape
+        return channels, frames, rows, columns
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Channels, rows and columns of an image; CheckpointError where there are none."""
+        shape = self.option("input_shape", list)
+        if not _is_shape(shape) or len(shape) != 3:
+            raise CheckpointError(
+                f"{self.path / OPTIONS_FILE} has input_shape: {short(shape)}, channels, rows and "
+                "columns were expected; get the file again"
+            )
+        channels, rows, columns = shape
+        return channels, rows, columns
 
     def neuron_index(self, mouse: str) -> IntArray | None:
         """Return which neurons of a mouse's recording the run has, or None where it does not say.
@@ -157,7 +210,7 @@ class RunFolder:
         )
         if not is_index:
             raise CheckpointError(
-                f"{self.path / OPTIONS_FILE} has neuron_idx: {_short(index)} for mouse {mouse}, a "
+                f"{self.path / OPTIONS_FILE} has neuron_idx: {short(index)} for mouse {mouse}, a "
                 "list of whole numbers was expected; get the file again"
             )
         return np.asarray(index, np.int64)
@@ -201,7 +254,7 @@ def read_run_folder(path: Path) -> RunFolder:
     weights_path = _weights_path(path)
     if weights_path.name == BARE_WEIGHTS:
         state = strip_compile_prefix(read_state_dict(weights_path), source=str(weights_path))
-        info = _read_info(weights_path.with_name("info.yaml"), "best_corr")
+        info = _read_info(weights_path.with_name(INFO_FILE), "best_corr")
     else:
         state, values = read_training_state(weights_path)
         info = _known_info(values, "value")
@@ -258,14 +311,23 @@ def _demand_folder(path: Path) -> None:
 
 def _read_options(path: Path) -> dict[str, Any]:
     args = _read_yaml(path)
-    if not all(isinstance(name, str) for name in args) or "git-lfs" in str(args.get("version")):
+    if not all(isinstance(name, str) for name in args) or _is_pointer(args):
         raise CheckpointError(f"{path} holds no options of a run by name; get the file again")
     for name in _BY_MOUSE:
         if isinstance(args.get(name), dict):
             args[name] = {str(mouse): value for mouse, value in args[name].items()}
     if isinstance(args.get("mouse_ids"), list):
-        args["mouse_ids"] = [str(mouse) for mouse in args["mouse_ids"]]
+        args["mouse_ids"] = [
+            str(mouse) if isinstance(mouse, str | int) else short(mouse)
+            for mouse in args["mouse_ids"]
+        ]
     return args
+
+
+def _is_pointer(args: Mapping[str, Any]) -> bool:
+    """Whether this is what Git LFS leaves in the place of a file."""
+    version = args.get("version")
+    return isinstance(version, str) and "git-lfs" in version
 
 
 def _read_yaml(path: Path) -> dict[Any, Any]:
@@ -282,7 +344,7 @@ def _read_yaml(path: Path) -> dict[Any, Any]:
         raise CheckpointError(f"{path} cannot be read ({error.strerror}); check it") from error
     if not isinstance(values, dict):
         raise CheckpointError(
-            f"{path} holds {_short(values)}, options by name were expected; get the file again"
+            f"{path} holds {short(values)}, options by name were expected; get the file again"
         )
     return values
 
@@ -312,7 +374,7 @@ def _known_info(values: Mapping[Any, Any], correlation: str) -> dict[str, int | 
     return {
         name: value
         for name, value in found.items()
-        if isinstance(value, int | float) and not isinstance(value, bool)
+        if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
     }
 
 
@@ -360,9 +422,16 @@ def _convert(value: Any, kind: type[T]) -> T | None:
     return value if is_of_kind else None
 
 
-def _short(value: object) -> str:
-    """Repeat a value in a message as far as that helps."""
-    if isinstance(value, dict | list):
+def _is_shape(value: Any) -> bool:
+    return isinstance(value, list) and all(type(length) is int and length > 0 for length in value)
+
+
+def short(value: object) -> str:
+    """Repeat a value in a message as far as that helps: YAML can nest lists without end."""
+    is_brief = isinstance(value, list) and not any(
+        isinstance(item, dict | list) or len(value) > 4 for item in value
+    )
+    if isinstance(value, dict | list) and not is_brief:
         return f"a {type(value).__name__} of {len(value)}"
     text = "null" if value is None else repr(value)
     return text if len(text) <= 60 else f"{text[:60]}…"

@@ -9,7 +9,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from insilico.errors import CheckpointError
-from insilico.models.importers.run_folder import OPTIONS_FILE, Release, RunFolder, release
+from insilico.models.importers.run_folder import Release, RunFolder, release
+from insilico.models.published import OPTIONS_FILE
 from insilico.recordings.measuring import SMALLEST_RESPONSE_STD
 from insilico.screen import Screen
 

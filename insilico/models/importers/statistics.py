@@ -202,15 +202,15 @@ def _recorded(
 
 def _recorded_counts(run: RunFolder) -> dict[str, int | None]:
     """Return how many neurons the recording of each mouse has, where the run says."""
-    shapes = run.option("output_shapes", dict, default=None) or {}
+    known = run.neuron_counts if run.args.get("output_shapes") else {}
     counts: dict[str, int | None] = {}
     for mouse in run.mice:
-        shape, index = shapes.get(mouse), run.neuron_index(mouse)
+        index = run.neuron_index(mouse)
         if index is not None:
             is_whole = _selection(run, mouse, len(index), None).is_whole
             counts[mouse] = len(index) if is_whole else None
         else:
-            counts[mouse] = shape[0] if isinstance(shape, list) and shape else None
+            counts[mouse] = known.get(mouse)
     return counts
 
 

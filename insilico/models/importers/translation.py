@@ -13,8 +13,9 @@ from torch import Tensor
 from insilico.errors import CheckpointError
 from insilico.models import registry
 from insilico.models.checkpoint import Checkpoint
-from insilico.models.importers.run_folder import OPTIONS_FILE, RunFolder
+from insilico.models.importers.run_folder import RunFolder
 from insilico.models.mouse import Mouse
+from insilico.models.published import OPTIONS_FILE
 from insilico.models.weights import load_completely
 
 T = TypeVar("T")
@@ -97,12 +98,23 @@ def translate(
             continue
         for rename in renames:
             if match := re.fullmatch(rename.pattern, key):
-                name = match.expand(rename.name)
-                translated[name] = (rename.reshape(value) if rename.reshape else value).contiguous()
+                translated[match.expand(rename.name)] = _reshaped(key, value, rename, source)
                 break
         else:
             translated[key] = value
     return translated
+
+
+def _reshaped(key: str, value: Tensor, rename: Rename, source: str) -> Tensor:
+    if rename.reshape is None:
+        return value
+    try:
+        return rename.reshape(value).contiguous()
+    except (RuntimeError, LookupError, ValueError) as error:
+        raise CheckpointError(
+            f"{source} has {key} of shape {tuple(value.shape)}, which no run of these options has; "
+            "give a run folder whose files belong together"
+        ) from error
 
 
 def _check(key: str, value: Tensor, expected: float | Tensor | None, source: str) -> None:
@@ -110,9 +122,9 @@ def _check(key: str, value: Tensor, expected: float | Tensor | None, source: str
         return
     wanted = torch.as_tensor(expected, dtype=torch.float64)
     given = value.detach().double()
-    if given.shape == wanted.shape or wanted.ndim == 0:
+    if given.shape == wanted.shape or (wanted.ndim == 0 and given.numel()):
         limit = CONSTANT_TOLERANCE * max(1.0, wanted.abs().max().item())
-        if (given - wanted).abs().max() <= limit:
+        if ((given - wanted).abs() <= limit).all():
             return
     raise CheckpointError(
         f"{source} has another {key} than its options say; it was written by other code than this "
@@ -149,8 +161,21 @@ class Part:
     reads_state: bool = False
 
 
-def choose(run: RunFolder, option: str, known: Mapping[Any, T]) -> T:
+def choose(
+    run: RunFolder, option: str, known: Mapping[Any, T], *, default: int | str | None = None
+) -> T:
     """Return what an option of a run names.
+
+    Parameters
+    ----------
+    run : RunFolder
+        Says what the option is.
+    option : str
+        Its name.
+    known : mapping
+        What there is, by the published number or name.
+    default : int or str, optional
+        What an option that is not there stands for; demanded when left out.
 
     Raises
     ------
@@ -158,7 +183,7 @@ def choose(run: RunFolder, option: str, known: Mapping[Any, T]) -> T:
         If there is no such thing; the message names those that there are.
     """
     kind = type(next(iter(known)))
-    value = run.option(option, kind)
+    value = run.option(option, kind) if default is None else run.option(option, kind, default)
     if value not in known:
         raise CheckpointError(
             f"{run.path / OPTIONS_FILE} has {option}: {value!r}, which this importer does not "
@@ -169,12 +194,24 @@ def choose(run: RunFolder, option: str, known: Mapping[Any, T]) -> T:
 
 def zeros_for_biases(run: RunFolder) -> dict[str, Tensor]:
     """Return a bias of zero for every mouse whose readout was published without one."""
-    counts = run.option("output_shapes", dict)
     return {
-        f"readout.{mouse}.bias": torch.zeros(shape[0])
-        for mouse, shape in counts.items()
+        f"readout.{mouse}.bias": torch.zeros(count)
+        for mouse, count in run.neuron_counts.items()
         if f"readouts.{mouse}.bias" not in run.state
     }
+
+
+def describe(parts: Sequence[Part]) -> tuple[str, Any]:
+    """Return the architecture that parts make up, and its options.
+
+    Raises
+    ------
+    CheckpointError
+        If an option is impossible; it is named.
+    """
+    architecture = next(part.architecture for part in parts if part.architecture)
+    values = {key: value for part in parts for key, value in part.options.items()}
+    return architecture, registry.parse_options(architecture, values)
 
 
 def build_checkpoint(
@@ -205,12 +242,9 @@ def build_checkpoint(
     CheckpointError
         If an option is impossible or a weight does not match; the keys are named.
     """
-    architecture = next(part.architecture for part in parts if part.architecture)
-    values = {key: value for part in parts for key, value in part.options.items()}
-    options = registry.parse_options(architecture, values)
-    counts = {mouse: shape[0] for mouse, shape in run.option("output_shapes", dict).items()}
+    architecture, options = describe(parts)
     with torch.random.fork_rng(devices=[]):
-        network = registry.build(architecture, options, counts)
+        network = registry.build(architecture, options, run.neuron_counts)
     source = str(run.weights_path)
     state = translate(
         run.state,

@@ -6,14 +6,13 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
-from insilico.errors import CheckpointError
-from insilico.models import registry
 from insilico.models.checkpoint import Checkpoint
 from insilico.models.cores.image_patches import guess_grid, patch_grid
 from insilico.models.cropped_image import CroppedImageOptions
 from insilico.models.cropper import crop_grid, crop_shape
 from insilico.models.image_baselines import CompactTransformerOptions
-from insilico.models.importers.run_folder import OPTIONS_FILE, RunFolder
+from insilico.models.importers import translation
+from insilico.models.importers.run_folder import RunFolder
 from insilico.models.importers.translation import (
     Constant,
     Part,
@@ -68,7 +67,7 @@ def convert(
     V1T, train.py, src/v1t/models and src/v1t/utils/scheduler.py.
     """
     parts = _parts(run)
-    _, options = describe(run)
+    _, options = translation.describe(parts)
     parts.append(Part({}, quirks=quirks(options)))
     return build_checkpoint(run, mice, parts=parts, name=name, origin=origin)
 
@@ -81,11 +80,7 @@ def describe(run: RunFolder) -> tuple[str, CroppedImageOptions]:
     CheckpointError
         If an option is unknown or impossible; it is named.
     """
-    parts = _parts(run)
-    architecture = next(part.architecture for part in parts if part.architecture)
-    values = {key: value for part in parts for key, value in part.options.items()}
-    options: CroppedImageOptions = registry.parse_options(architecture, values)
-    return architecture, options
+    return translation.describe(_parts(run))
 
 
 def quirks(options: CroppedImageOptions) -> list[str]:
@@ -139,7 +134,7 @@ def _parts(run: RunFolder) -> list[Part]:
 
 def _shared(run: RunFolder, *, core_reads_state: bool) -> Part:
     """Translate what does not depend on the core: sizes, crop, shifters, output."""
-    channels, height, width = _input_shape(run)
+    channels, height, width = run.image_shape
     crop = run.option("center_crop", float, default=1.0)
     shift = choose(run, "shift_mode", {mode: mode for mode in range(5)})
     core_px = RESIZED_PX if _resizes(run) else crop_shape((height, width), crop)
@@ -187,17 +182,6 @@ def _shared(run: RunFolder, *, core_reads_state: bool) -> Part:
     return Part(options, renames, constants, named)
 
 
-def _input_shape(run: RunFolder) -> tuple[int, int, int]:
-    shape = run.option("input_shape", list)
-    if len(shape) != 3 or not all(type(length) is int and length > 0 for length in shape):
-        raise CheckpointError(
-            f"{run.path / OPTIONS_FILE} has input_shape: {str(shape)[:60]}; channels, rows and "
-            "columns were expected, so get the file again"
-        )
-    channels, height, width = shape
-    return channels, height, width
-
-
 def _resizes(run: RunFolder) -> bool:
     """Whether images are made smaller: always but where that was switched off, or for Franke's."""
     data_set = run.option("ds_name", str, default=None)
@@ -208,12 +192,7 @@ def _resizes(run: RunFolder) -> bool:
 
 def _gaussian(run: RunFolder) -> Part:
     is_free = run.option("disable_grid_predictor", bool, default=False)
-    axes = run.option("grid_predictor_dim", int, default=2)
-    if axes not in (2, 3):
-        raise CheckpointError(
-            f"{run.path / OPTIONS_FILE} has grid_predictor_dim: {axes}, which this importer does "
-            "not know; it knows 2, 3"
-        )
+    axes = choose(run, "grid_predictor_dim", {2: 2, 3: 3}, default=2)
     options = {
         "readout": "gaussian",
         "position": "free" if is_free else "cortex",

@@ -8,11 +8,10 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
-from insilico.errors import CheckpointError
 from insilico.models.cores.cct import sine_positions
 from insilico.models.cores.regularizers import Laplace
 from insilico.models.cores.vit_blocks import SHARED
-from insilico.models.importers.run_folder import OPTIONS_FILE, RunFolder
+from insilico.models.importers.run_folder import RunFolder
 from insilico.models.importers.translation import Constant, Part, Rename, choose
 
 #: Patches by the published number (V1T, src/v1t/models/core/vit.py), with the names of their
@@ -41,16 +40,11 @@ _LAPLACE_KEY = "core._input_weights_regularizer.laplace.filter"
 def vit(run: RunFolder) -> Part:
     """Translate the core ``vit``, V1T itself; see :func:`translate_core`."""
     mode = choose(run, "behavior_mode", {known: known for known in STATE_ENTRIES})
-    width, is_local = run.option("emb_dim", int), run.option("use_lsa", bool, default=False)
-    patch_mode = run.option("patch_mode", int, default=0)
-    if patch_mode not in PATCHES:
-        raise CheckpointError(
-            f"{run.path / OPTIONS_FILE} has patch_mode: {patch_mode}, which this importer does not "
-            f"know; it knows {', '.join(map(str, PATCHES))}"
-        )
+    width, is_local = run.count("emb_dim"), run.option("use_lsa", bool, default=False)
+    patches, names = choose(run, "patch_mode", PATCHES, default=0)
     patch_px = run.option("patch_size", int)
     options = _state_options(mode) | {
-        "patches": PATCHES[patch_mode][0],
+        "patches": patches,
         "patch_px": patch_px,
         "stride_px": run.option("patch_stride", int, default=1),
         "token_width": width,
@@ -64,7 +58,6 @@ def vit(run: RunFolder) -> Part:
         "has_bias": not run.option("disable_bias", bool, default=False),
         "compatibility": True,
     }
-    names = PATCHES[patch_mode][1]
     constants = [
         _regularizer_scale(run),
         Constant(r"core\.transformer\.drop_path\.keep_prop", 1 - drop_path),
@@ -85,7 +78,7 @@ def cct(run: RunFolder) -> Part:
     """Translate the core ``cct``, a compact transformer; see :func:`translate_core`."""
     mode = choose(run, "behavior_mode", {0: 0, 3: 3, 4: 4})
     positions = choose(run, "pos_emb", {"sine": "sine", "none": "none"})
-    width, heads = run.option("emb_dim", int), run.option("num_heads", int)
+    width, heads = run.count("emb_dim"), run.option("num_heads", int)
     blocks, drop_path = run.option("num_blocks", int), run.option("drop_path", float, default=0.0)
     options = _state_options(mode) | {
         "patch_px": run.option("patch_size", int),
