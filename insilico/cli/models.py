@@ -160,10 +160,11 @@ def import_model(
     data : Path, optional
         Recordings that a run was trained on, to take statistics and cortical positions from.
     """
-    from insilico.models.checkpoint import save_checkpoint
+    from insilico.models.checkpoint import check_new, save_checkpoint
     from insilico.models.importers import import_weights
     from insilico.models.network import count_parameters
 
+    check_new(out)  # before recordings are measured for minutes
     checkpoint = import_weights(
         source, name=variant, mice=mouse or (), statistics=statistics, data=data, progress=True
     )

@@ -106,8 +106,8 @@ def save_checkpoint(checkpoint: Checkpoint, folder: Path, *, replace: bool = Fal
         If the folder exists or cannot be written, or a mouse's name is no file name.
     """
     folder = Path(folder)
-    if folder.exists() and not (replace and (folder / MODEL_FILE).is_file()):
-        raise CheckpointError(f"{folder} exists already; give a folder that does not")
+    if not (replace and (folder / MODEL_FILE).is_file()):
+        check_new(folder)
     for name in checkpoint.mice:
         if not re.fullmatch(r"[\w-]+", name):
             raise CheckpointError(
@@ -135,6 +135,18 @@ def save_checkpoint(checkpoint: Checkpoint, folder: Path, *, replace: bool = Fal
             f"the checkpoint {folder} cannot be written ({error.strerror or error}); make room or "
             "give another folder"
         ) from error
+
+
+def check_new(folder: Path) -> None:
+    """Refuse a folder that a checkpoint would overwrite.
+
+    Raises
+    ------
+    CheckpointError
+        If the folder exists.
+    """
+    if folder.exists():
+        raise CheckpointError(f"{folder} exists already; give a folder that does not")
 
 
 def load_checkpoint(folder: Path, *, device: str | torch.device = "cpu") -> Checkpoint:

@@ -63,3 +63,12 @@ def test_pull_says_what_is_missing(own_zoo, refused):
     with pytest.raises(DownloadError, match="the network is not to be used"):
         pull("on-the-hub", revision="main", offline=True)
     assert not (own_zoo / "cache" / "insilico").exists()
+
+
+def test_import_refuses_before_it_reads_anything(tmp_path, refused):
+    (tmp_path / "there").mkdir()
+    sentence = refused("models", "import", tmp_path / "missing", "--out", tmp_path / "there")
+    assert "there exists already; give a folder that does not" in sentence
+    arguments = ("--as", "no-such-model", "--out", tmp_path / "new")
+    assert "'no-such-model'" in refused("models", "import", tmp_path / "there", *arguments)
+    assert not (tmp_path / "new").exists()
