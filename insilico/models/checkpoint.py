@@ -36,7 +36,15 @@ MICE_FOLDER = "mice"
 #: Column of a mouse's table on disk that holds :attr:`Statistics.response_std`.
 RESPONSE_STD = "response_std"
 
-_MODEL_KEYS = {"format", "name", "architecture", "weights_sha256", "mice", "options", "origin"}
+_MODEL_KEYS = {
+    "format": int,
+    "name": str,
+    "architecture": str,
+    "weights_sha256": str,
+    "mice": list,
+    "options": dict,
+    "origin": dict,
+}
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -109,7 +117,7 @@ def save_checkpoint(checkpoint: Checkpoint, folder: Path, *, replace: bool = Fal
     if not (replace and (folder / MODEL_FILE).is_file()):
         check_new(folder)
     for name in checkpoint.mice:
-        if not re.fullmatch(r"[\w-]+", name):
+        if not _can_name_file(name):
             raise CheckpointError(
                 f"the mouse {name!r} cannot name a file; use letters, digits, '-' and '_'"
             )
@@ -178,10 +186,16 @@ def load_checkpoint(folder: Path, *, device: str | torch.device = "cpu") -> Chec
             f"{folder} has the checkpoint format {model.get('format')!r}; this version reads "
             f"{FORMAT}, so import the model again"
         )
-    if model.keys() != _MODEL_KEYS:
-        odd = ", ".join(sorted(model.keys() ^ _MODEL_KEYS))
+    if model.keys() != _MODEL_KEYS.keys():
+        odd = ", ".join(sorted(model.keys() ^ _MODEL_KEYS.keys()))
         raise CheckpointError(
             f"{folder / MODEL_FILE} lacks or should not have: {odd}; import the model again"
+        )
+    wrong = [key for key, kind in _MODEL_KEYS.items() if not isinstance(model[key], kind)]
+    if wrong or not all(_can_name_file(name) for name in model["mice"]):
+        raise CheckpointError(
+            f"{folder / MODEL_FILE} was changed: {(wrong or ['mice'])[0]} is not what a checkpoint has "
+            "there; import the model again"
         )
     mice = {name: _read_mouse(name, folder / MICE_FOLDER) for name in model["mice"]}
     options = registry.parse_options(model["architecture"], model["options"])
@@ -203,6 +217,10 @@ def load_checkpoint(folder: Path, *, device: str | torch.device = "cpu") -> Chec
     )
 
 
+def _can_name_file(name: object) -> bool:
+    return isinstance(name, str) and re.fullmatch(r"[\w-]+", name) is not None
+
+
 def _sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
@@ -222,8 +240,12 @@ def _check_folder(folder: Path) -> None:
         )
     if not folder.is_dir():
         raise CheckpointError(f"the checkpoint folder {folder} does not exist; check the path")
-    for name in (MODEL_FILE, WEIGHTS_FILE, MICE_FOLDER):
-        if not (folder / name).exists():
+    for name, is_there in (
+        (MODEL_FILE, Path.is_file),
+        (WEIGHTS_FILE, Path.is_file),
+        (MICE_FOLDER, Path.is_dir),
+    ):
+        if not is_there(folder / name):
             raise CheckpointError(
                 f"{folder} is no checkpoint: it has no {name}; give a folder that 'insilico models "
                 "import' or a training made"
@@ -282,7 +304,7 @@ def _read_mouse(name: str, folder: Path) -> Mouse:
         if RESPONSE_STD in table:
             statistics[RESPONSE_STD] = table.pop(RESPONSE_STD).to_numpy()
         return Mouse(name, Screen.from_dict(values["screen"]), table, Statistics(**statistics))
-    except (KeyError, TypeError, InsilicoError) as error:
+    except (KeyError, TypeError, AttributeError, InsilicoError) as error:
         raise CheckpointError(
             f"{folder / name}.toml does not describe a mouse ({error}); import the model again"
         ) from error

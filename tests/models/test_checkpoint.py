@@ -223,3 +223,29 @@ def test_unknown_architecture_is_refused(folder):
     edit_model(folder, architecture="perceptron")
     with pytest.raises(CatalogError, match="perceptron"):
         load_checkpoint(folder)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("name", 3),
+        ("architecture", 3),
+        ("weights_sha256", 3),
+        ("mice", 3),
+        ("mice", [3]),
+        ("mice", ["../../elsewhere"]),
+        ("options", []),
+    ],
+)
+def test_model_file_with_another_kind_of_value_is_refused(folder, key, value):
+    edit_model(folder, **{key: value})
+    with pytest.raises(CheckpointError, match=rf"was changed: {key} is not what a checkpoint has"):
+        load_checkpoint(folder)
+
+
+@pytest.mark.parametrize("name", ["model.toml", "model.safetensors"])
+def test_folder_in_the_place_of_a_file_is_refused(folder, name):
+    (folder / name).unlink()
+    (folder / name).mkdir()
+    with pytest.raises(CheckpointError, match=rf"is no checkpoint: it has no {name}"):
+        load_checkpoint(folder)
