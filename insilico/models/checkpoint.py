@@ -194,8 +194,8 @@ def load_checkpoint(folder: Path, *, device: str | torch.device = "cpu") -> Chec
     wrong = [key for key, kind in _MODEL_KEYS.items() if not isinstance(model[key], kind)]
     if wrong or not all(_can_name_file(name) for name in model["mice"]):
         raise CheckpointError(
-            f"{folder / MODEL_FILE} was changed: {(wrong or ['mice'])[0]} is not what a checkpoint has "
-            "there; import the model again"
+            f"{folder / MODEL_FILE} was changed: {(wrong or ['mice'])[0]} is not what a checkpoint "
+            "has there; import the model again"
         )
     mice = {name: _read_mouse(name, folder / MICE_FOLDER) for name in model["mice"]}
     options = registry.parse_options(model["architecture"], model["options"])
