@@ -12,8 +12,8 @@ import torch
 from insilico.attention.shown import ShownTrials, State
 from insilico.errors import CheckpointError
 from insilico.models import registry
+from insilico.models.architectures.core_readout import CoreReadoutNetwork
 from insilico.models.attention_maps import AttentionMaps, Attentive, PatchPlaces
-from insilico.models.core_readout import CoreReadoutNetwork
 from insilico.models.mouse import Mouse
 from insilico.recordings.recording import Trial
 from insilico.screen import Screen

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import pkgutil
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
@@ -14,18 +15,6 @@ from insilico.models.network import Network
 #: Options and neuron counts of one small network.
 Example = tuple[Mapping[str, Any], Mapping[str, int]]
 Class = TypeVar("Class", bound=Callable[..., Network])
-
-#: Modules that register the architectures of this package.
-_HOMES = (
-    "insilico.models.factorized3d",
-    "insilico.models.image_baselines",
-    "insilico.models.linear_movie",
-    "insilico.models.rotation_gru",
-    "insilico.models.sensorium2022",
-    "insilico.models.v1t",
-    "insilico.models.vivit",
-    "insilico.models.vivit2023",
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,9 +70,11 @@ def register(
 
 
 def architectures() -> dict[str, Architecture]:
-    """Return all registered architectures by name."""
-    for home in _HOMES:
-        importlib.import_module(home)
+    """Return all architectures by name, those that modules of ``architectures`` register."""
+    from insilico.models import architectures as home
+
+    for module in pkgutil.iter_modules(home.__path__, f"{home.__name__}."):
+        importlib.import_module(module.name)
     return dict(_ARCHITECTURES)
 
 

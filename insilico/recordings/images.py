@@ -22,9 +22,7 @@ from insilico.recordings.tables import (
 )
 from insilico.recordings.trials import TrialFiles, find_files, first_shape
 from insilico.screen import SCREENS
-
-#: Behavioral variables in the order of the files (sensorium, notebooks/dataset_tutorial/README.md).
-BEHAVIOR_NAMES = ("pupil_size", "pupil_size_derivative", "running_speed")
+from insilico.variables import IMAGE_BEHAVIOR
 
 #: Tiers keep their names.
 TIER_NAMES = {tier: tier for tier in ("train", "validation", "test", "final_test", "none")}
@@ -71,7 +69,7 @@ class ImageReader:
             values["stimulus"] = to_network_size(files.levels(trial, image))
         with faults.noting():
             values["responses"] = self._responses(trial)
-        for signal, length in (("behavior", len(BEHAVIOR_NAMES)), ("pupil_center", 2)):
+        for signal, length in (("behavior", len(IMAGE_BEHAVIOR)), ("pupil_center", 2)):
             if signal in files.folders:
                 with faults.noting():
                     recorded = files.numbers(signal, trial, shape=(length,), axes="variable")
@@ -138,7 +136,7 @@ def open_images(source: Source, *, mouse: str) -> Recording:
         ),
         read=ImageReader(files, shape),
         channel_names=("uv", "green") if shape[0] == 2 else ("gray",),
-        behavior_names=BEHAVIOR_NAMES if "behavior" in files.folders else (),
+        behavior_names=IMAGE_BEHAVIOR if "behavior" in files.folders else (),
         has_pupil="pupil_center" in files.folders,
     )
 

@@ -24,9 +24,7 @@ from insilico.recordings.tables import (
 )
 from insilico.recordings.trials import TrialFiles, find_files, first_shape
 from insilico.screen import SCREENS
-
-#: Behavioral variables in the order of the files (ViV1T-closed-loop, data/README.md).
-BEHAVIOR_NAMES = ("pupil_size", "running_speed")
+from insilico.variables import MOVIE_BEHAVIOR
 
 #: Words of each layout for tiers (ViV1T-closed-loop, viv1t/data/constants.py).
 TIER_NAMES: Mapping[Layout, Mapping[str, str]] = {
@@ -116,7 +114,7 @@ class MovieReader:
             values["stimulus"] = files.levels(trial, np.moveaxis(video[..., :shown], -1, 0))[None]
         for signal, count, axes in (
             ("responses", files.neuron_count, "neuron, frame"),
-            ("behavior", len(BEHAVIOR_NAMES), "variable, frame"),
+            ("behavior", len(MOVIE_BEHAVIOR), "variable, frame"),
             ("pupil_center", 2, "x and y, frame"),
         ):
             if signal in files.folders:
@@ -207,7 +205,7 @@ def open_movies(source: Source, *, mouse: str) -> Recording:
             }
         ),
         read=MovieReader(files, (rows, columns)),
-        behavior_names=BEHAVIOR_NAMES if "behavior" in files.folders else (),
+        behavior_names=MOVIE_BEHAVIOR if "behavior" in files.folders else (),
         has_pupil="pupil_center" in files.folders,
         rate_hz=MappingProxyType(dict.fromkeys(SIGNALS, screen.frame_rate_hz)),
         start_s=MappingProxyType(dict.fromkeys(SIGNALS, 0.0)),

@@ -10,7 +10,7 @@ from safetensors.numpy import load_file
 
 import insilico as package
 from insilico.cli.app import main
-from insilico.models.sensorium2022 import Sensorium2022Options
+from insilico.models.architectures.sensorium2022 import Sensorium2022Options
 from insilico.training.recipe import TrainingOptions
 
 

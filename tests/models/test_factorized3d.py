@@ -7,10 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from insilico.errors import ShapeError
+from insilico.models.architectures.factorized3d import Factorized3d, Factorized3dOptions
 from insilico.models.cores.factorized3d import Factorized3dCore
 from insilico.models.cores.regularizers import temporal_roughness
-from insilico.models.factorized3d import BEHAVIOR_NAMES, Factorized3d, Factorized3dOptions
 from insilico.models.network import count_parameters
+from insilico.variables import MOVIE_BEHAVIOR
 
 SMALL = {
     "height_px": 10,
@@ -45,7 +46,7 @@ def random_inputs(trials=2, frames=7, seed=1):
 @pytest.mark.parametrize(("is_linear", "parameters"), [(False, 389_776), (True, 389_296)])
 def test_default_core_has_the_published_number_of_parameters(is_linear, parameters):
     options = Factorized3dOptions(
-        behavior_names=BEHAVIOR_NAMES, core_reads_gaze=True, is_linear=is_linear
+        behavior_names=MOVIE_BEHAVIOR, core_reads_gaze=True, is_linear=is_linear
     )
     assert count_parameters(Factorized3d(options, {"a": 1}).core) == parameters
 
@@ -72,7 +73,7 @@ def test_names_are_the_published_ones():
 )
 def test_network_equals_its_definition(options, map_shape):
     network = small_network(
-        behavior_names=BEHAVIOR_NAMES, core_reads_gaze=True, has_shifter=True, **options
+        behavior_names=MOVIE_BEHAVIOR, core_reads_gaze=True, has_shifter=True, **options
     )
     inputs = random_inputs()
     answer = network(mouse="a", **inputs)

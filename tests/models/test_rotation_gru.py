@@ -6,12 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from insilico.errors import ShapeError
+from insilico.models.architectures.rotation_gru import RotationGRU, RotationGRUOptions
 from insilico.models.cores import conv_gru
 from insilico.models.cores.hermite import hermite_basis
 from insilico.models.cores.rotation_gru import RotationGRUCore
-from insilico.models.factorized3d import BEHAVIOR_NAMES
 from insilico.models.network import count_parameters
-from insilico.models.rotation_gru import RotationGRU, RotationGRUOptions
+from insilico.variables import MOVIE_BEHAVIOR
 
 SMALL = {"filters": 3, "rotations": 4, "input_kernel": 5, "hidden_kernel": 3, "layers": 3}
 SMALL |= {"gru_channels": 4, "gru_input_kernel": 3, "gru_kernel": 3}
@@ -29,7 +29,7 @@ def small_core(seed=0, channels=1, **options):
 
 
 def test_default_core_has_the_published_number_of_parameters():
-    options = RotationGRUOptions(behavior_names=BEHAVIOR_NAMES)
+    options = RotationGRUOptions(behavior_names=MOVIE_BEHAVIOR)
     learned = count_parameters(RotationGRU(options, {"a": 1}).core)
     computed = 0
     for kernel in (9, 7, 7, 7):

@@ -9,11 +9,12 @@ import torch
 import torch.nn.functional as F
 
 from insilico.models import registry
+from insilico.models.architectures.sensorium2022 import Sensorium2022, Sensorium2022Options
 from insilico.models.importers import import_weights
 from insilico.models.network import count_parameters
-from insilico.models.sensorium2022 import BEHAVIOR_NAMES, Sensorium2022, Sensorium2022Options
 from insilico.models.weights import load_completely
 from insilico.models.zoo import read_recipe
+from insilico.variables import IMAGE_BEHAVIOR
 
 #: "Must hold" of the published-weights requirement: float32 rounding, and no more.
 TOLERANCE = 1e-5
@@ -27,7 +28,7 @@ def reference():
 def plus_network(layers):
     state = published.synthetic_state(layers=layers)
     options = Sensorium2022Options(
-        layers=layers, is_linear=layers == 3, behavior_names=BEHAVIOR_NAMES, has_shifter=True
+        layers=layers, is_linear=layers == 3, behavior_names=IMAGE_BEHAVIOR, has_shifter=True
     )
     network = Sensorium2022(options, {published.PLUS_MOUSE: 30})
     load_completely(network, state, source="synthetic weights")

@@ -10,9 +10,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from insilico.errors import ShapeError
+from insilico.models.architectures.vivit2023 import FirstReleaseViViT, FirstReleaseViViTOptions
 from insilico.models.cores import parts, patch_tokens
 from insilico.models.network import count_parameters
-from insilico.models.vivit2023 import FirstReleaseViViT, FirstReleaseViViTOptions
 
 SMALL = {"height_px": 10, "width_px": 15, "patch_px": 5, "patch_stride_px": 3}
 SMALL |= {"patch_frames": 4, "max_frames": 16, "width": 12, "heads": 2, "head_width": 6}

@@ -14,7 +14,7 @@ import torch
 from insilico.errors import CatalogError, CheckpointError, DownloadError, RecipeError
 from insilico.models import zoo
 from insilico.models.checkpoint import load_checkpoint
-from insilico.models.sensorium2022 import BEHAVIOR_NAMES
+from insilico.variables import IMAGE_BEHAVIOR
 
 PUBLISHED = (
     "sensorium2022-cnn",
@@ -34,7 +34,7 @@ def test_all_four_published_models_are_listed(tmp_path):
         assert recipe.neurons == (7538 if "plus" in name else 7776)
         assert recipe.options.get("has_shifter", False) == ("plus" in name)
         assert tuple(recipe.options.get("behavior_names", ())) == (
-            BEHAVIOR_NAMES if "plus" in name else ()
+            IMAGE_BEHAVIOR if "plus" in name else ()
         )
         assert re.fullmatch("[0-9a-f]{64}", recipe.weights.sha256)
         assert re.search("/[0-9a-f]{40}/", recipe.weights.url)  # pinned to a commit

@@ -13,7 +13,6 @@ from insilico.errors import CheckpointError
 from insilico.models.checkpoint import Checkpoint
 from insilico.models.cores.position_encoding import sinusoid
 from insilico.models.cores.vivit_blocks import ROTARY_BASE, SCALE_OFFSET
-from insilico.models.factorized3d import BEHAVIOR_NAMES
 from insilico.models.importers import frame_cores, movie_cores
 from insilico.models.importers.run_folder import RunFolder
 from insilico.models.importers.translation import (
@@ -26,6 +25,7 @@ from insilico.models.importers.translation import (
 )
 from insilico.models.mouse import Mouse
 from insilico.models.readouts.attention import positional_code
+from insilico.variables import MOVIE_BEHAVIOR
 
 #: Output functions by number (viv1t/model/modules.py).
 OUTPUTS = dict(enumerate(("identity", "elu", "exponential", "softplus", "sigmoid")))
@@ -96,7 +96,7 @@ def _shared(run: RunFolder, *, reads_core_state: bool) -> Part:
         "stimulus_channels": channels,
         "height_px": height,
         "width_px": width,
-        "behavior_names": BEHAVIOR_NAMES if reads_behavior else (),
+        "behavior_names": MOVIE_BEHAVIOR if reads_behavior else (),
         "core_reads_behavior": reads_core_state,
         "has_shifter": moves,
         "shifter_reads": "behavior and gaze" if mode == 2 else "gaze",

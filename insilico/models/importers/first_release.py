@@ -7,10 +7,10 @@ from typing import Any
 
 import torch
 
+from insilico.models.architectures.core_readout import CoreReadoutOptions
+from insilico.models.architectures.vivit2023 import FirstReleaseViViTOptions
 from insilico.models.checkpoint import Checkpoint
-from insilico.models.core_readout import CoreReadoutOptions
 from insilico.models.cores.image_patches import guess_grid, patch_grid
-from insilico.models.factorized3d import BEHAVIOR_NAMES
 from insilico.models.importers import translation
 from insilico.models.importers.first_release_cores import factorized_baseline, vivit
 from insilico.models.importers.first_release_modulators import MODULATORS
@@ -24,7 +24,7 @@ from insilico.models.importers.translation import (
     zeros_for_biases,
 )
 from insilico.models.mouse import Mouse
-from insilico.models.vivit2023 import FirstReleaseViViTOptions
+from insilico.variables import MOVIE_BEHAVIOR
 
 #: Output functions by number (src/viv1t/model/model.py).
 OUTPUTS = dict(enumerate(("elu", "exponential", "softplus")))
@@ -132,7 +132,7 @@ def _shared(run: RunFolder, *, core: Part, others_read_state: bool) -> Part:
         "stimulus_channels": channels,
         "height_px": height,
         "width_px": width,
-        "behavior_names": BEHAVIOR_NAMES if reads_behavior else (),
+        "behavior_names": MOVIE_BEHAVIOR if reads_behavior else (),
         "core_reads_behavior": core.reads_state,
         "has_shifter": moves,
         "shifter_reads": "behavior and gaze" if mode == 2 else "gaze",

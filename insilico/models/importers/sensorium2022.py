@@ -14,10 +14,10 @@ from torch import Tensor
 
 from insilico.errors import CheckpointError
 from insilico.models import registry
+from insilico.models.architectures.sensorium2022 import Sensorium2022
 from insilico.models.checkpoint import Checkpoint
 from insilico.models.mouse import Mouse, Statistics, neurons_table
 from insilico.models.recipes import Recipe
-from insilico.models.sensorium2022 import Sensorium2022
 from insilico.models.weights import load_completely
 from insilico.screen import SCREENS
 

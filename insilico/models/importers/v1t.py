@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
+from insilico.models.architectures.cropped_image import CroppedImageOptions
+from insilico.models.architectures.image_baselines import CompactTransformerOptions
+from insilico.models.architectures.v1t import V1TOptions
 from insilico.models.checkpoint import Checkpoint
 from insilico.models.cores.image_patches import guess_grid, patch_grid
-from insilico.models.cropped_image import CroppedImageOptions
 from insilico.models.cropper import crop_grid, crop_shape
-from insilico.models.image_baselines import CompactTransformerOptions
 from insilico.models.importers import translation
 from insilico.models.importers.run_folder import RunFolder
 from insilico.models.importers.translation import (
@@ -22,8 +23,7 @@ from insilico.models.importers.translation import (
 )
 from insilico.models.importers.v1t_cores import translate_core
 from insilico.models.mouse import Mouse
-from insilico.models.sensorium2022 import BEHAVIOR_NAMES
-from insilico.models.v1t import V1TOptions
+from insilico.variables import IMAGE_BEHAVIOR
 
 #: Rows and columns of the image after resizing (V1T, src/v1t/models/image_cropper.py).
 RESIZED_PX = (36, 64)
@@ -147,7 +147,7 @@ def _shared(run: RunFolder, *, core_reads_state: bool) -> Part:
         "core_height_px": core_px[0],
         "core_width_px": core_px[1],
         "center_crop": crop,
-        "behavior_names": BEHAVIOR_NAMES if reads_behavior else (),
+        "behavior_names": IMAGE_BEHAVIOR if reads_behavior else (),
         "has_image_shifter": shift in CROP_MODES,
         "image_shifter_reads": "behavior and gaze" if shift == BEHAVIOR_CROP_MODE else "gaze",
         "has_shifter": moves_readout,

@@ -5,15 +5,15 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 
-from insilico.models.core_readout import CoreReadoutNetwork, CoreReadoutOptions
+from insilico.models.architectures.core_readout import CoreReadoutNetwork, CoreReadoutOptions
 from insilico.models.cores.norms import NormKind
 from insilico.models.cores.patch_tokens import PatchGrid
 from insilico.models.cores.position_encoding import PositionKind
 from insilico.models.cores.vivit import ViViTCore
 from insilico.models.cores.vivit_blocks import ActivationKind
-from insilico.models.factorized3d import BEHAVIOR_NAMES
 from insilico.models.registry import Example, register
 from insilico.stimuli.stimuli import Kind
+from insilico.variables import MOVIE_BEHAVIOR
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,7 +57,7 @@ class ViViTOptions(CoreReadoutOptions):
         :class:`~insilico.models.cores.vivit_blocks.RotaryEmbedding`. Weights that were trained so
         need it.
     others
-        As for :class:`~insilico.models.core_readout.CoreReadoutOptions`.
+        As for :class:`~insilico.models.architectures.core_readout.CoreReadoutOptions`.
 
     References
     ----------
@@ -90,7 +90,7 @@ class ViViTOptions(CoreReadoutOptions):
     drop_path: float = 0.43
     core_activation: ActivationKind = "none"
     compatibility: bool = False
-    behavior_names: tuple[str, ...] = BEHAVIOR_NAMES
+    behavior_names: tuple[str, ...] = MOVIE_BEHAVIOR
     core_reads_gaze: bool = True
     has_shifter: bool = True
     initial_sigma: float = 1.0

@@ -5,11 +5,11 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 
-from insilico.models.core_readout import CoreReadoutNetwork, CoreReadoutOptions
+from insilico.models.architectures.core_readout import CoreReadoutNetwork, CoreReadoutOptions
 from insilico.models.cores.linear import PixelwiseCore
-from insilico.models.factorized3d import BEHAVIOR_NAMES
 from insilico.models.registry import Example, register
 from insilico.stimuli.stimuli import Kind
+from insilico.variables import MOVIE_BEHAVIOR
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,14 +19,14 @@ class LinearMovieOptions(CoreReadoutOptions):
     Parameters
     ----------
     all
-        As for :class:`~insilico.models.core_readout.CoreReadoutOptions`.
+        As for :class:`~insilico.models.architectures.core_readout.CoreReadoutOptions`.
 
     References
     ----------
     ViV1T-closed-loop, viv1t/model/core/linear.py and viv1t/model/readout.
     """
 
-    behavior_names: tuple[str, ...] = BEHAVIOR_NAMES
+    behavior_names: tuple[str, ...] = MOVIE_BEHAVIOR
     has_shifter: bool = True
     initial_sigma: float = 1.0
     initial_position_range: float = 0.2

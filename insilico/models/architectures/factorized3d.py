@@ -5,15 +5,12 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 
-from insilico.models.core_readout import CoreReadoutNetwork, CoreReadoutOptions
+from insilico.models.architectures.core_readout import CoreReadoutNetwork, CoreReadoutOptions
 from insilico.models.cores.factorized3d import Factorized3dCore
 from insilico.models.cores.trace_coding import TraceCoding
 from insilico.models.registry import Example, register
 from insilico.stimuli.stimuli import Kind
-
-#: Behavioral variables of the published recordings, in the order of their channels
-#: (ViV1T-closed-loop, viv1t/model/model.py).
-BEHAVIOR_NAMES = ("pupil_size", "running_speed")
+from insilico.variables import MOVIE_BEHAVIOR
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,7 +26,7 @@ class Factorized3dOptions(CoreReadoutOptions):
 dropout, temporal_ratio, gru_channels, gru_kernel, trace_coding, position_planes
         As for :class:`~insilico.models.cores.factorized3d.Factorized3dCore`.
     others
-        As for :class:`~insilico.models.core_readout.CoreReadoutOptions`.
+        As for :class:`~insilico.models.architectures.core_readout.CoreReadoutOptions`.
 
     References
     ----------
@@ -54,7 +51,7 @@ dropout, temporal_ratio, gru_channels, gru_kernel, trace_coding, position_planes
 def _examples() -> dict[str, Example]:
     small = {"height_px": 18, "width_px": 32, "channels": (4, 6), "spatial_kernels": (5, 3)}
     small |= {"temporal_kernels": (4, 3), "spatial_strides": (1, 1)}
-    state = {"behavior_names": BEHAVIOR_NAMES, "has_shifter": True}
+    state = {"behavior_names": MOVIE_BEHAVIOR, "has_shifter": True}
     return {
         "cnn": (small, {"mouse-a": 12}),
         "linear": (small | {"is_linear": True}, {"mouse-a": 12}),
@@ -107,7 +104,7 @@ def _examples() -> dict[str, Example]:
         "attention readout": (
             small
             | {"readout": "attention", "key_channels": 6, "readout_compatibility": True}
-            | {"behavior_names": BEHAVIOR_NAMES, "modulator": "window", "output": "softplus"},
+            | {"behavior_names": MOVIE_BEHAVIOR, "modulator": "window", "output": "softplus"},
             {"mouse-a": 12},
         ),
         "convolutional readout": (

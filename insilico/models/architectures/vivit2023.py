@@ -5,15 +5,15 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 
-from insilico.models.core_readout import CoreReadoutNetwork, CoreReadoutOptions
+from insilico.models.architectures.core_readout import CoreReadoutNetwork, CoreReadoutOptions
+from insilico.models.architectures.v1t import StateEntry
 from insilico.models.cores.patch_tokens import PatchGrid
 from insilico.models.cores.vivit2023 import FirstReleasePosition, FirstReleaseViViTCore
 from insilico.models.cores.vivit_blocks import ActivationKind
-from insilico.models.factorized3d import BEHAVIOR_NAMES
 from insilico.models.outputs import OutputKind
 from insilico.models.registry import Example, register
-from insilico.models.v1t import StateEntry
 from insilico.stimuli.stimuli import Kind
+from insilico.variables import MOVIE_BEHAVIOR
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,7 +43,7 @@ attention_dropout, feedforward_dropout, drop_path
         Guess the shape of the feature map from the number of patches, as the published code does;
         see :class:`~insilico.models.cores.vivit2023.FirstReleaseViViTCore`.
     others
-        As for :class:`~insilico.models.core_readout.CoreReadoutOptions`.
+        As for :class:`~insilico.models.architectures.core_readout.CoreReadoutOptions`.
 
     References
     ----------
@@ -74,7 +74,7 @@ attention_dropout, feedforward_dropout, drop_path
     feedforward_dropout: float = 0.0592
     drop_path: float = 0.0505
     compatibility: bool = False
-    behavior_names: tuple[str, ...] = BEHAVIOR_NAMES
+    behavior_names: tuple[str, ...] = MOVIE_BEHAVIOR
     core_reads_gaze: bool = True
     has_shifter: bool = True
     has_state_encoder: bool = True

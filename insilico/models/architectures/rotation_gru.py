@@ -5,11 +5,11 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 
-from insilico.models.core_readout import CoreReadoutNetwork, CoreReadoutOptions
+from insilico.models.architectures.core_readout import CoreReadoutNetwork, CoreReadoutOptions
 from insilico.models.cores.rotation_gru import RotationGRUCore
-from insilico.models.factorized3d import BEHAVIOR_NAMES
 from insilico.models.registry import Example, register
 from insilico.stimuli.stimuli import Kind
+from insilico.variables import MOVIE_BEHAVIOR
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,7 +25,7 @@ class RotationGRUOptions(CoreReadoutOptions):
 gru_channels, gru_input_kernel, gru_kernel, sparsity_ratio
         As for :class:`~insilico.models.cores.rotation_gru.RotationGRUCore`.
     others
-        As for :class:`~insilico.models.core_readout.CoreReadoutOptions`.
+        As for :class:`~insilico.models.architectures.core_readout.CoreReadoutOptions`.
 
     References
     ----------
@@ -51,7 +51,7 @@ def _examples() -> dict[str, Example]:
     small = {"height_px": 12, "width_px": 16, "filters": 2, "rotations": 4, "input_kernel": 5}
     small |= {"hidden_kernel": 3, "layers": 2, "gru_channels": 5, "gru_input_kernel": 3}
     small |= {"gru_kernel": 3}
-    state = {"behavior_names": BEHAVIOR_NAMES, "has_shifter": True}
+    state = {"behavior_names": MOVIE_BEHAVIOR, "has_shifter": True}
     return {
         "behavior and gaze": (small | state, {"mouse-a": 12, "mouse-b": 7}),
         "without recurrence": (

@@ -5,14 +5,11 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 
-from insilico.models.core_readout import CoreReadoutNetwork, CoreReadoutOptions
+from insilico.models.architectures.core_readout import CoreReadoutNetwork, CoreReadoutOptions
 from insilico.models.cores.stacked2d import Stacked2dCore
 from insilico.models.registry import Example, register
 from insilico.stimuli.stimuli import Kind
-
-#: Behavioral variables of the competition's recordings, in the order of their channels
-#: (sensorium, notebooks/dataset_tutorial/README.md).
-BEHAVIOR_NAMES = ("pupil_size", "pupil_size_derivative", "running_speed")
+from insilico.variables import IMAGE_BEHAVIOR
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,7 +22,7 @@ class Sensorium2022Options(CoreReadoutOptions):
 momentum
         As for :class:`~insilico.models.cores.stacked2d.Stacked2dCore`.
     others
-        As for :class:`~insilico.models.core_readout.CoreReadoutOptions`.
+        As for :class:`~insilico.models.architectures.core_readout.CoreReadoutOptions`.
 
     References
     ----------
@@ -45,7 +42,7 @@ momentum
 def _examples() -> dict[str, Example]:
     small = {"hidden_channels": 8, "input_kernel": 5, "hidden_kernel": 3, "height_px": 18}
     small |= {"width_px": 32, "layers": 3}
-    state = {"behavior_names": BEHAVIOR_NAMES, "has_shifter": True}
+    state = {"behavior_names": IMAGE_BEHAVIOR, "has_shifter": True}
     return {
         "cnn": (small, {"mouse-a": 12}),
         "linear": (small | {"is_linear": True, "layers": 2}, {"mouse-a": 12}),
@@ -59,7 +56,7 @@ def _examples() -> dict[str, Example]:
         ),
         "two colors": (small | {"stimulus_channels": 2}, {"mouse-a": 12}),
         "factorized readout": (
-            small | {"readout": "factorized", "behavior_names": BEHAVIOR_NAMES},
+            small | {"readout": "factorized", "behavior_names": IMAGE_BEHAVIOR},
             {"mouse-a": 12, "mouse-b": 7},
         ),
         "pooled readout": (

@@ -5,14 +5,14 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 
+from insilico.models.architectures.cropped_image import CroppedImageNetwork, CroppedImageOptions
+from insilico.models.architectures.v1t import SMALL, SMALL_IMAGE, TransformerOptions
 from insilico.models.cores.cct import CompactTransformerCore, TokenPositions
 from insilico.models.cores.linear import LinearImageCore
 from insilico.models.cores.stacked2d import Stacked2dCore
 from insilico.models.cores.stn import SpatialTransformerCore
-from insilico.models.cropped_image import CroppedImageNetwork, CroppedImageOptions
 from insilico.models.registry import Example, register
-from insilico.models.sensorium2022 import BEHAVIOR_NAMES
-from insilico.models.v1t import SMALL, SMALL_IMAGE, TransformerOptions
+from insilico.variables import IMAGE_BEHAVIOR
 
 _ONE, _TWO = {"mouse-a": 12}, {"mouse-a": 12, "mouse-b": 7}
 _LARGER_IMAGE = {"height_px": 40, "width_px": 56, "core_height_px": 20, "core_width_px": 28}
@@ -30,15 +30,15 @@ class CompactTransformerOptions(TransformerOptions, CroppedImageOptions):
         Reproduce what the published code does: the guessed grid (24 by 24 where it is 18 by 32),
         and logits scaled by the width of all heads together instead of one.
     others
-        As for :class:`~insilico.models.v1t.TransformerOptions` and
-        :class:`~insilico.models.cropped_image.CroppedImageOptions`.
+        As for :class:`~insilico.models.architectures.v1t.TransformerOptions` and
+        :class:`~insilico.models.architectures.cropped_image.CroppedImageOptions`.
 
     References
     ----------
     V1T, train.py and src/v1t/models/core/cct.py.
     """
 
-    behavior_names: tuple[str, ...] = BEHAVIOR_NAMES
+    behavior_names: tuple[str, ...] = IMAGE_BEHAVIOR
     core_reads_gaze: bool = True
     token_width: int = 160
     positions: TokenPositions = "sine"
@@ -115,7 +115,7 @@ class SpatialTransformerOptions(CroppedImageOptions):
     channels, layers, dropout
         As for :class:`~insilico.models.cores.stn.SpatialTransformerCore`.
     others
-        As for :class:`~insilico.models.cropped_image.CroppedImageOptions`.
+        As for :class:`~insilico.models.architectures.cropped_image.CroppedImageOptions`.
 
     References
     ----------
@@ -131,7 +131,7 @@ def _spatial_examples() -> dict[str, Example]:
     small = _LARGER_IMAGE | {"channels": 4, "layers": 3}
     return {
         "images alone": (small, _TWO),
-        "behavior": (small | {"behavior_names": BEHAVIOR_NAMES, "has_shifter": False}, _ONE),
+        "behavior": (small | {"behavior_names": IMAGE_BEHAVIOR, "has_shifter": False}, _ONE),
     }
 
 
@@ -179,7 +179,7 @@ class Stacked2dOptions(CroppedImageOptions):
     layers, is_linear, hidden_channels, input_kernel, hidden_kernel, momentum, dropout
         As for :class:`~insilico.models.cores.stacked2d.Stacked2dCore`.
     others
-        As for :class:`~insilico.models.cropped_image.CroppedImageOptions`.
+        As for :class:`~insilico.models.architectures.cropped_image.CroppedImageOptions`.
 
     References
     ----------
@@ -197,7 +197,7 @@ class Stacked2dOptions(CroppedImageOptions):
 
 def _stacked_examples() -> dict[str, Example]:
     small = _LARGER_IMAGE | {"hidden_channels": 4, "input_kernel": 5, "hidden_kernel": 3}
-    behavior = {"behavior_names": BEHAVIOR_NAMES, "has_shifter": False, "is_linear": True}
+    behavior = {"behavior_names": IMAGE_BEHAVIOR, "has_shifter": False, "is_linear": True}
     return {
         "images alone": (small | {"dropout": 0.2}, _TWO),
         "linear, with behavior": (small | behavior, _ONE),
@@ -243,7 +243,7 @@ def _linear_examples() -> dict[str, Example]:
     return {
         "images alone": (small, _TWO),
         "behavior": (
-            small | {"behavior_names": BEHAVIOR_NAMES, "readout": "flat"} | {"has_shifter": False},
+            small | {"behavior_names": IMAGE_BEHAVIOR, "readout": "flat"} | {"has_shifter": False},
             _ONE,
         ),
     }

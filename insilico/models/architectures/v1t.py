@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from insilico.errors import CheckpointError
-from insilico.models import factorized3d, sensorium2022
-from insilico.models.core_readout import CoreReadoutNetwork, CoreReadoutOptions
+from insilico.models.architectures.core_readout import CoreReadoutNetwork, CoreReadoutOptions
+from insilico.models.architectures.cropped_image import CroppedImageNetwork, CroppedImageOptions
 from insilico.models.cores.image_patches import PatchKind
 from insilico.models.cores.vit import VisionTransformerCore
 from insilico.models.cores.vit_blocks import AttentionDropout
-from insilico.models.cropped_image import CroppedImageNetwork, CroppedImageOptions
 from insilico.models.registry import Example, register
 from insilico.stimuli.stimuli import Kind
+from insilico.variables import IMAGE_BEHAVIOR, MOVIE_BEHAVIOR
 
 #: Where the state that a core reads enters it: as constant channels after the stimulus, in every
 #: block, or there by a network of each mouse.
@@ -149,14 +149,14 @@ class V1TOptions(VisionTransformerOptions, CroppedImageOptions):
     ----------
     all
         As for :class:`VisionTransformerOptions` and
-        :class:`~insilico.models.cropped_image.CroppedImageOptions`.
+        :class:`~insilico.models.architectures.cropped_image.CroppedImageOptions`.
 
     References
     ----------
     V1T, train.py and README.md.
     """
 
-    behavior_names: tuple[str, ...] = sensorium2022.BEHAVIOR_NAMES
+    behavior_names: tuple[str, ...] = IMAGE_BEHAVIOR
     core_reads_gaze: bool = True
 
 
@@ -168,14 +168,14 @@ class V1TMovieOptions(VisionTransformerOptions, CoreReadoutOptions):
     ----------
     all
         As for :class:`VisionTransformerOptions` and
-        :class:`~insilico.models.core_readout.CoreReadoutOptions`.
+        :class:`~insilico.models.architectures.core_readout.CoreReadoutOptions`.
 
     References
     ----------
     ViV1T-closed-loop, viv1t/model/core/v1t.py and viv1t/model/readout.
     """
 
-    behavior_names: tuple[str, ...] = factorized3d.BEHAVIOR_NAMES
+    behavior_names: tuple[str, ...] = MOVIE_BEHAVIOR
     has_shifter: bool = True
     initial_sigma: float = 1.0
     initial_position_range: float = 0.2

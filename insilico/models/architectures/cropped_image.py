@@ -9,8 +9,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from insilico.models.architectures.core_readout import CoreReadoutNetwork, CoreReadoutOptions
 from insilico.models.attention_maps import AttentionMaps
-from insilico.models.core_readout import CoreReadoutNetwork, CoreReadoutOptions
 from insilico.models.cores.core import Core
 from insilico.models.cropper import CropSampling, ImageCropper
 from insilico.stimuli.stimuli import Kind
@@ -38,7 +38,7 @@ class CroppedImageOptions(CoreReadoutOptions):
         How pixels are cut out. "nearest" is as published, and gives the image shifter no gradient:
         take "bilinear" to train one.
     others
-        As for :class:`~insilico.models.core_readout.CoreReadoutOptions`.
+        As for :class:`~insilico.models.architectures.core_readout.CoreReadoutOptions`.
 
     References
     ----------

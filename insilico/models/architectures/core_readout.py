@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from insilico.errors import CheckpointError, MouseError, ShapeError, UnitsError
+from insilico.models.architectures.rows import fold, join, last_frames, spread, unfold
 from insilico.models.attention_maps import AttentionMaps, Attentive
 from insilico.models.cores.core import Core
 from insilico.models.cores.parts import cut
@@ -227,15 +228,15 @@ class CoreReadoutNetwork(Network):
             seen = self._enter(stimulus, behavior, gaze, mouse=mouse)
         features = self.core(seen, self._core_state(behavior, gaze), mouse=mouse)
         frames = features.shape[2] if self.kind == "movie" else None
-        state = _last_frames(_join(behavior, gaze), frames)
+        state = last_frames(join(behavior, gaze), frames)
         with _full_precision(stimulus):
             value = readout(
-                self.neck(_fold(features.to(stimulus.dtype), frames)),
+                self.neck(fold(features.to(stimulus.dtype), frames)),
                 neurons=None if self._mixes_neurons else neurons,
                 shift=self._shift(mouse, behavior, gaze, frames),
-                state=None if state is None else _fold(state, frames),
+                state=None if state is None else fold(state, frames),
             )
-            return self._answer(mouse, _unfold(value, frames), state, neurons)
+            return self._answer(mouse, unfold(value, frames), state, neurons)
 
     def attention_maps(
         self,
@@ -304,16 +305,16 @@ class CoreReadoutNetwork(Network):
                 mouse=mouse,
             )
             frames = features.shape[2] if self.kind == "movie" else None
-            state = _last_frames(_join(behavior, gaze), frames)
+            state = last_frames(join(behavior, gaze), frames)
             with _full_precision(stimulus):
-                value = _unfold(points(_fold(features.to(stimulus.dtype), frames)), frames)
+                value = unfold(points(fold(features.to(stimulus.dtype), frames)), frames)
                 return self._answer(mouse, value, state, neurons)
 
         def predict(stimulus: Tensor, behavior: Tensor | None) -> Tensor:
             self.core.checkpoints_activations = self.checkpoints_activations
             self._check_stimulus(stimulus)
             behavior = self._check_behavior(behavior, stimulus)
-            gaze = self._check_gaze(_spread(pupil_center, stimulus), stimulus)
+            gaze = self._check_gaze(spread(pupil_center, stimulus), stimulus)
             spans = cut(len(stimulus), self.core.trials_at_once or len(stimulus))
             if stimulus.device.type != "cpu" or len(spans) <= 1:
                 return predict_some(stimulus, behavior, gaze)
@@ -352,7 +353,7 @@ class CoreReadoutNetwork(Network):
         return response
 
     def _core_state(self, behavior: Tensor | None, gaze: Tensor | None) -> Tensor | None:
-        return _join(
+        return join(
             behavior if self.options.core_reads_behavior else None,
             gaze if self.options.core_reads_gaze else None,
         )
@@ -446,8 +447,8 @@ class CoreReadoutNetwork(Network):
             return None
         if self.options.shifter_reads == "gaze":
             behavior = None
-        moved_by = _last_frames(_join(behavior, gaze), frames)
-        shift: Tensor = self.shifter[mouse](_fold(cast(Tensor, moved_by), frames))
+        moved_by = last_frames(join(behavior, gaze), frames)
+        shift: Tensor = self.shifter[mouse](fold(cast(Tensor, moved_by), frames))
         return shift
 
 
@@ -471,35 +472,3 @@ def _check_options(options: CoreReadoutOptions, *, is_movie: bool) -> None:
 def _full_precision(like: Tensor) -> torch.autocast:
     """Return the context in which autocast, if any, is off."""
     return torch.autocast(like.device.type, enabled=False)
-
-
-def _join(behavior: Tensor | None, gaze: Tensor | None) -> Tensor | None:
-    """Return behavior, then gaze, as one state (trial, variable[, frame])."""
-    parts = [part for part in (behavior, gaze) if part is not None]
-    return torch.cat(parts, dim=1) if parts else None
-
-
-def _spread(gaze: Tensor | None, stimulus: Tensor) -> Tensor | None:
-    """Give one gaze (2,) to every trial, and every frame of a movie."""
-    if gaze is None:
-        return None
-    frames = stimulus.shape[2:-2]
-    return gaze.reshape(1, 2, *[1] * len(frames)).expand(len(stimulus), -1, *frames)
-
-
-def _last_frames(values: Tensor | None, frames: int | None) -> Tensor | None:
-    """Return the last frames of (trial, variable, frame); an image has none."""
-    return values if values is None or frames is None else values[..., -frames:]
-
-
-def _fold(values: Tensor, frames: int | None) -> Tensor:
-    """Make every frame of (trial, channel, frame, …) a row of (row, channel, …)."""
-    return values if frames is None else values.transpose(1, 2).flatten(0, 1)
-
-
-def _unfold(value: Tensor, frames: int | None) -> Tensor:
-    """Turn (row, neuron) back into (trial, neuron, frame)."""
-    if frames is None:
-        return value
-    rows, neurons = value.shape
-    return value.view(rows // frames, frames, neurons).transpose(1, 2)
