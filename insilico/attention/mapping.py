@@ -121,7 +121,7 @@ def map_attention(
     if not drawn:
         raise StimulusError(
             f"none of {total} movies goes on after the burn-in of {burn_in_frames} frames; show "
-            "longer ones, or give a shorter burn-in"
+            "longer ones, or give fewer --burn-in-frames"
         )
     is_movie = twin.kind == "movie"
     arrays = _arrays(drawn, is_movie=is_movie)

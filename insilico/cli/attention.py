@@ -76,9 +76,9 @@ def attention(
     from insilico.errors import RecordingError
 
     if (data is None) == (stimuli is None):
+        given = "neither a recording nor" if data is None else "both a recording and"
         raise RecordingError(
-            f"{'neither' if data is None else 'both'} a recording and a stimulus file were given; "
-            "give one of --data and --stimuli"
+            f"{given} a stimulus file were given; give one of --data and --stimuli"
         )
     import insilico
     from insilico.attention.asking import demand_attention
@@ -87,6 +87,7 @@ def attention(
     from insilico.cli.saving import save_figures
     from insilico.experiments.experiment import result_folder
 
+    _refuse_earlier(out)
     twin = insilico.load(model, device=device)
     demand_attention(twin)
     states = {"behavior": _state(behavior), "pupil_center": _state(pupil)}
@@ -145,6 +146,30 @@ def format_gaze(result: Result) -> str:
     interval = f"{result.protocol['confidence']:.0%} interval"
     header = ["mouse", "attention", "animal", "correlation", interval, "p", "trials", "status"]
     return format_table(header, rows)
+
+
+def _refuse_earlier(out: Path) -> None:
+    """Refuse a run folder with results of attention: they are not replaced.
+
+    Raises
+    ------
+    RunFolderError
+        If one of the folders to be written holds anything.
+    """
+    from insilico.attention.gaze import GAZE
+    from insilico.attention.mapping import ATTENTION
+    from insilico.errors import RunFolderError
+    from insilico.experiments.experiment import result_folder
+
+    for name in (ATTENTION, GAZE):
+        folder = result_folder(out, name)
+        if folder.is_dir() and not any(folder.iterdir()):
+            continue
+        if folder.exists():
+            raise RunFolderError(
+                f"{folder} holds an earlier result, which is not replaced; give another --out, or "
+                "delete it"
+            )
 
 
 def _recorded(

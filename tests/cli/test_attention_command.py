@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from insilico.cli.attention import PRINTED, attention
-from insilico.errors import RecordingError
+from insilico.errors import RecordingError, RunFolderError, StimulusError
 from insilico.models import registry
 from insilico.models.checkpoint import Checkpoint, save_checkpoint
 from insilico.recordings import cache_recordings, open_recordings
@@ -199,7 +199,7 @@ def test_stimuli_need_no_recording(place):
 @pytest.mark.parametrize(
     ("model", "options", "expected"),
     [
-        ("image", [], "neither a recording and a stimulus file were given"),
+        ("image", [], "neither a recording nor a stimulus file were given"),
         ("plain", ["--data", "image"], "architecture sensorium2022, which has no attention to map"),
     ],
 )
@@ -216,6 +216,23 @@ def test_recording_and_stimuli_at_once_and_trials_beyond_the_last_are_refused(pl
         call(place / "image-model", stimuli=place / "x.npy", **options)
     with pytest.raises(RecordingError, match="have trials 0 to 9"):
         call(place / "image-model", trials="0:11", **options)
+    assert not (place / "none").exists()
+
+
+@pytest.mark.parametrize("name", ["attention", "attention_gaze"])
+def test_earlier_result_is_refused_before_the_model_is_loaded_and_kept(place, tmp_path, name):
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "provenance.json").write_text("earlier", encoding="utf-8")
+    with pytest.raises(RunFolderError, match=f"{name} holds an earlier result, which is not"):
+        call(place / "no-such-model", data=place / "image", out=tmp_path)
+    assert (tmp_path / name / "provenance.json").read_text(encoding="utf-8") == "earlier"
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_stimuli_shorter_than_the_burn_in_name_the_option(place):
+    np.save(place / "short.npy", np.full((1, 20, 36, 64), 127, np.uint8))
+    with pytest.raises(StimulusError, match="--burn-in-frames"):
+        call(place / "movie-model", stimuli=place / "short.npy", out=place / "none")
     assert not (place / "none").exists()
 
 
