@@ -29,6 +29,7 @@ from insilico.errors import RunFolderError, TrainingError
 from insilico.models.checkpoint import Checkpoint, save_checkpoint
 from insilico.models.network import Network
 from insilico.progress import progress_bar
+from insilico.training.announcement import Announcement
 from insilico.training.checks import check_recordings
 from insilico.training.clipping import GradientClipper
 from insilico.training.data import Batch, Order, Unit, choose_trials
@@ -119,7 +120,8 @@ def train(
     trackers : tuple of str
         "tensorboard" and "wandb", beside the log files.
     progress : bool
-        Show a bar with loss, validation correlation and time left.
+        Tell size and pace of the run, a line each on stderr, and show a bar with loss, validation
+        correlation and time left where somebody watches.
     command : str
         Written into the run's record.
 
@@ -174,11 +176,19 @@ def _train(
         log.restore(run.rows)
     steps = run.order.step_count
     total = options.epochs * steps
-    with progress_bar("training", total, shown=progress and is_writer) as advance:
+    is_shown = progress and is_writer
+    announcement = Announcement(run, folder.path, is_shown=is_shown and not run.is_finished)
+    with progress_bar("training", total, shown=is_shown) as advance:
+
+        def on_step() -> None:
+            advance(1)
+            announcement.step()
+
         advance(run.epoch * steps)
+        announcement.start()
         while run.epoch < options.epochs and not run.is_finished:
             advance(0, label=run.describe())
-            row = run.train_epoch(on_step=lambda: advance(1))
+            row = run.train_epoch(on_step=on_step)
             if log:
                 # In this order a kill in between repeats the epoch, to the same bits.
                 if run.schedule.is_best:
