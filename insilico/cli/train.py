@@ -104,6 +104,7 @@ def _train(
     from insilico.recordings import cache_recordings, open_recordings
     from insilico.training.hardware import start_fabric
     from insilico.training.loop import train as run
+    from insilico.training.run_state import TrainingFolder
 
     fabric = start_fabric(device, precision=recipe.training.precision)
     with fabric.rank_zero_first():
@@ -123,8 +124,13 @@ def _train(
             **options,
         )
     except KeyboardInterrupt as stop:
+        if TrainingFolder(out).has_finished_epochs:
+            raise TrainingError(
+                "stopped; finished epochs are kept, and the same command with --resume continues"
+            ) from stop
         raise TrainingError(
-            "stopped; finished epochs are kept, and the same command with --resume continues"
+            "stopped before the first epoch ended, so nothing of it is kept; the same command with "
+            "--resume starts anew"
         ) from stop
     if not fabric.is_global_zero:
         return

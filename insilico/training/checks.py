@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import logging
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+import shlex
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -143,19 +145,12 @@ def check_core(recipe: TrainingRecipe, mice: Mapping[str, MouseData], core: Chec
     CheckpointError
         If its architecture, an option of it or its frame rate is another.
     """
-    remedy = "give the recipe that it was trained with"
     if core.architecture != recipe.architecture:
         raise CheckpointError(
             f"the core of {core.name} is a {core.architecture} and the recipe's a "
-            f"{recipe.architecture}; {remedy}"
+            f"{recipe.architecture}; give the recipe that it was trained with"
         )
-    for field in dataclasses.fields(recipe.options):
-        wanted, given = (getattr(options, field.name) for options in (recipe.options, core.options))
-        if field.name not in FREE_OF_THE_CORE and wanted != given:
-            raise CheckpointError(
-                f"the core of {core.name} has {field.name} {given}, and the recipe {wanted}; "
-                f"{remedy}"
-            )
+    _check_core_options(recipe, core)
     rates = {mouse.screen.frame_rate_hz for mouse in core.mice.values()}
     trained_at = " and ".join(f"{rate_hz:g}" for rate_hz in sorted(rates))
     for name, data in mice.items():
@@ -165,6 +160,29 @@ def check_core(recipe: TrainingRecipe, mice: Mapping[str, MouseData], core: Chec
                 f"the core of {core.name} was trained at {trained_at} Hz, and mouse {name} was "
                 f"recorded at {rate_hz:g} Hz; give a core of that rate"
             )
+
+
+def _check_core_options(recipe: TrainingRecipe, core: Checkpoint) -> None:
+    """Name every option that a core and a recipe differ in, and what makes the recipe fit."""
+    names = [field.name for field in dataclasses.fields(recipe.options)]
+    wanted, given = (
+        {name: getattr(options, name) for name in names if name not in FREE_OF_THE_CORE}
+        for options in (recipe.options, core.options)
+    )
+    different = [name for name in given if given[name] != wanted[name]]
+    if different:
+        each = ", ".join(f"{name} {given[name]} (recipe: {wanted[name]})" for name in different)
+        raise CheckpointError(
+            f"the core of {core.name} has other options than the recipe, {each}; give the recipe "
+            f"that it was trained with, or add {_assignments(given, different)}"
+        )
+
+
+def _assignments(options: Mapping[str, Any], names: Iterable[str]) -> str:
+    """Return what sets some options on a command line, ready for a shell."""
+    # Texts, numbers and lists of them are written the same in JSON and in TOML.
+    values = {name: json.dumps(options[name], ensure_ascii=False) for name in names}
+    return " ".join(f"--set {shlex.quote(f'{name}={text}')}" for name, text in values.items())
 
 
 def check_lengths(recipe: TrainingRecipe, network: Network, name: str, data: MouseData) -> None:

@@ -319,9 +319,10 @@ class Training:
                 or error
             ) from error
         if not math.isfinite(loss):
+            kept = f" (epochs 1 to {self.epoch} are kept)" if self.epoch else ""
             raise TrainingError(
                 f"the loss of epoch {self.epoch + 1} is {loss}; lower learning_rate, or set "
-                f"clipping=auto, and start anew (epochs 1 to {self.epoch} are kept)"
+                f"clipping=auto, and start anew{kept}"
             )
         decision = self.schedule.after_epoch(validation["validation_correlation"])
         if self.schedule.is_best:

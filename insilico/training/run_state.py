@@ -44,6 +44,11 @@ class TrainingFolder:
         """Folder of the best weights."""
         return self.path / CHECKPOINT_FOLDER
 
+    @property
+    def has_finished_epochs(self) -> bool:
+        """Whether a run in the folder can be continued after an epoch."""
+        return (self.path / STATE_FILE).exists()
+
     def begin(
         self,
         identity: Mapping[str, Any],

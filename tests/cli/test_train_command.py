@@ -11,6 +11,7 @@ from safetensors.numpy import load_file
 import insilico as package
 from insilico.cli.app import main
 from insilico.models.architectures.sensorium2022 import Sensorium2022Options
+from insilico.training.loop import Training
 from insilico.training.recipe import TrainingOptions
 
 
@@ -26,6 +27,10 @@ def run(insilico, options, tmp_path_factory):
     out = tmp_path_factory.mktemp("runs") / "run"
     done = insilico(*options, "--out", out, "--mouse", "mouse-1", "--set", "epochs=2")
     assert done.returncode == 0, done.stderr
+    size, pace = done.stderr.splitlines()[:2]
+    assert size.startswith("small: ")
+    assert " 1 mouse with 10 neurons, 240 training trials, 30 steps an epoch, on cpu" in size
+    assert " s a step, about " in pace
     return out, done.stdout
 
 
@@ -125,7 +130,27 @@ def test_a_recipe_needs_recordings_and_a_folder(refused_here, small_recipe, tmp_
 def test_a_core_of_another_shape_is_refused(refused_here, run, options, tmp_path):
     changed = ["--core", run[0], "--set", "hidden_channels=6"]
     sentence = refused_here(*options, "--out", tmp_path / "run", *changed)
-    assert "the core of small has hidden_channels 8, and the recipe 6" in sentence
+    assert "the core of small has other options than the recipe, hidden_channels 8 " in sentence
+    assert sentence.endswith(" or add --set hidden_channels=8")
+
+
+def test_a_stopped_run_says_whether_an_epoch_is_kept(refused_here, options, tmp_path, monkeypatch):
+    original, out = Training.train_epoch, tmp_path / "run"
+    last_epoch = 0
+
+    def stop_after_it(run, **on_step):
+        if run.epoch == last_epoch:
+            raise KeyboardInterrupt
+        return original(run, **on_step)
+
+    monkeypatch.setattr(Training, "train_epoch", stop_after_it)
+    sentence = refused_here(*options, "--out", out)
+    assert "stopped before the first epoch ended, so nothing of it is kept" in sentence
+    assert "with --resume starts anew" in sentence
+    last_epoch = 1
+    sentence = refused_here(*options, "--out", out, "--resume")
+    assert "stopped; finished epochs are kept" in sentence
+    assert "with --resume continues" in sentence
 
 
 def test_a_run_is_not_continued_with_another_recipe_or_without_resume(refused_here, run, options):
