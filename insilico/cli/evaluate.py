@@ -68,7 +68,7 @@ def evaluate(
     from insilico.twin.loading import open_checkpoint
     from insilico.twin.twin import choose_device
 
-    checkpoint = open_checkpoint(model, cache=cache, progress=True)
+    checkpoint = open_checkpoint(model, cache=cache, data=data, progress=True)
     recordings = open_recordings(data, mice=mouse)
     for name, recording in recordings.items():
         # Decoding takes minutes; what does not fit is refused before.

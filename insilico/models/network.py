@@ -44,6 +44,11 @@ class Network(nn.Module, ABC):
         """Number of neurons by mouse."""
 
     @property
+    def frame_sizes(self) -> tuple[tuple[int, int], ...]:
+        """Sizes (rows, columns) of frames that it takes beside that of the screen; none here."""
+        return ()
+
+    @property
     def longest_movie(self) -> int | None:
         """Most frames of a movie that it answers; None, the default, for any number."""
         return None

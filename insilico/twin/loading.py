@@ -26,6 +26,8 @@ def load(
     device: str | torch.device = "auto",
     precision: str = "float32",
     cache: Path | None = None,
+    statistics: Path | None = None,
+    data: Path | None = None,
 ) -> Twin:
     """Return a twin from the zoo, from a checkpoint folder, or simulated.
 
@@ -41,6 +43,10 @@ def load(
         See :class:`insilico.Twin`.
     cache : Path, optional
         Where downloads are kept; the user's cache folder when left out.
+    statistics, data : Path, optional
+        For a published run folder, which does not carry the statistics of its data: a folder of
+        them, or the recordings; see :func:`insilico.models.importers.import_weights`. Left aside
+        for models that carry their own.
 
     Returns
     -------
@@ -66,7 +72,7 @@ def load(
 
         kind: Kind = "image" if SIMULATED[str(model)] == "image" else "movie"
         return SimulatedV1(kind, device=device, precision=precision)
-    loaded = open_checkpoint(model, cache=cache)
+    loaded = open_checkpoint(model, cache=cache, statistics=statistics, data=data)
     return Twin(
         loaded.network,
         mice=loaded.mice,
@@ -82,7 +88,12 @@ def load(
 
 
 def open_checkpoint(
-    model: str | Path, *, cache: Path | None = None, progress: bool = False
+    model: str | Path,
+    *,
+    cache: Path | None = None,
+    statistics: Path | None = None,
+    data: Path | None = None,
+    progress: bool = False,
 ) -> checkpoint.Checkpoint:
     """Return the network of a model and what is known of its mice.
 
@@ -92,6 +103,8 @@ def open_checkpoint(
         As for :func:`load`, but no simulated twin, which has no weights.
     cache, progress
         As for :func:`find_checkpoint`.
+    statistics, data
+        As for :func:`load`.
 
     Returns
     -------
@@ -103,8 +116,10 @@ def open_checkpoint(
         As for :func:`load`.
     """
     folder = find_checkpoint(model, cache=cache, progress=progress)
-    if is_published(folder):
+    if folder.is_file():
         return import_weights(folder)
+    if is_published(folder):
+        return import_weights(folder, statistics=statistics, data=data, progress=progress)
     return checkpoint.load_checkpoint(folder)
 
 

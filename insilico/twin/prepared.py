@@ -326,9 +326,10 @@ def with_channels(stimulus: Tensor, network: Network, mouse: Mouse) -> Tensor:
     wanted = "(trial, y, x)" if network.kind == "image" else "(trial, frame, y, x)"
     shape = tuple(stimulus.shape)
     size = mouse.screen.shape
-    if stimulus.ndim == axes and shape[-2:] == size and network.channels == 1:
+    fits = shape[-2:] in (size, *network.frame_sizes)
+    if stimulus.ndim == axes and fits and network.channels == 1:
         return stimulus.unsqueeze(1)
-    if stimulus.ndim == axes + 1 and shape[-2:] == size and shape[1] == network.channels:
+    if stimulus.ndim == axes + 1 and fits and shape[1] == network.channels:
         return stimulus
     expected = (
         f"this {network.kind} model takes {wanted} with frames of {size[0]} x {size[1]} pixels"

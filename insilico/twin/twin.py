@@ -31,6 +31,10 @@ logger = logging.getLogger(__name__)
 
 FloatArray = np.ndarray[Any, np.dtype[np.floating[Any]]]
 
+#: Standard deviations that no standardized stimulus reaches: gray levels spread by 30 and more, so
+#: that black and white lie within 5.
+LARGEST_STANDARDIZED = 20.0
+
 #: The mouse of a user's own module; the same for all of them, so that they can form an ensemble.
 OWN_MOUSE = "mouse"
 
@@ -314,9 +318,13 @@ class Twin:
             is_gray=isinstance(stimuli, Stimuli) or stimuli.dtype == np.uint8,
         )
         if input_units is None and prepared.stimulus_units.name == "standardized":
+            largest = float(np.abs(stimuli).max())  # type: ignore[arg-type]
             logger.warning(
-                "%s has no measured stimulus statistics: the stimulus is taken as standardized",
+                "%s has no measured stimulus statistics: the stimulus is taken as standardized%s",
                 self.name,
+                f", and it reaches {largest:g}, as gray levels do"
+                if largest > LARGEST_STANDARDIZED
+                else "",
             )
         values, frame_count = _answer(prepared, stimuli, progress=progress)
         return Responses(

@@ -76,9 +76,9 @@ def stimulus_units(asked: InputUnits | None, mouse: Mouse, *, is_gray: bool) -> 
     if statistics.stimulus_mean is None or statistics.stimulus_std is None:
         raise UnitsError(
             f"the stimulus is in gray levels, and mouse {mouse.name} has no stimulus statistics to "
-            f"standardize it{reason(mouse, 'stimulus')}; give an array with "
-            "input_units='standardized', or build the twin with "
-            "statistics=Statistics(stimulus_mean=..., stimulus_std=...)"
+            f"standardize it{reason(mouse, 'stimulus')}; import the model with them, build the "
+            "twin with statistics=Statistics(stimulus_mean=..., stimulus_std=...), or give an "
+            "array with input_units='standardized'"
         )
     return StimulusUnits("gray", statistics.stimulus_mean, statistics.stimulus_std)
 

@@ -397,3 +397,19 @@ def test_stimulus_of_another_size_is_refused_by_the_core():
     core = registry.build("v1t", {"token_width": 8, "blocks": 1}, {"A": 2}).core
     with pytest.raises(ShapeError, match=r"36 x 64 px, so give that size"):
         core.output_shape(36, 60)
+
+
+def test_whole_images_are_taken_at_both_sizes_and_shown_at_that_of_the_core(coarse_run):
+    checkpoint = imported(coarse_run)
+    assert checkpoint.mice["A"].screen.shape == (36, 64)
+    network = checkpoint.network
+    images, gaze, behavior = torch.randn(2, 1, 144, 256), torch.randn(2, 2), torch.randn(2, 3)
+    small = torch.nn.functional.interpolate(images, (36, 64), mode="bilinear", align_corners=False)
+    with torch.no_grad():
+        answers = [
+            network(shown, mouse="A", behavior=behavior, pupil_center=gaze)
+            for shown in (images, small)
+        ]
+    torch.testing.assert_close(*answers, rtol=0, atol=0)
+    with pytest.raises(ShapeError, match=r"the network takes"):
+        network(images[..., :100], mouse="A", behavior=behavior, pupil_center=gaze)

@@ -101,7 +101,7 @@ def test_refusals_say_why_statistics_are_unknown(make_twin, images):
     reason = "unknown: give --data RECORDING when importing"
     twin = make_twin(statistics=Statistics(sources={"stimulus": reason, "response": reason}))
     for options in ({"input_units": "gray"}, {"output_units": "recorded"}):
-        with pytest.raises(UnitsError, match=rf"statistics.* \({reason}\); give"):
+        with pytest.raises(UnitsError, match=rf"statistics.* \({reason}\); "):
             twin.respond(images, **options)
 
 

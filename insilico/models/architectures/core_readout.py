@@ -277,7 +277,8 @@ class CoreReadoutNetwork(Network):
         with _full_precision(stimulus):
             seen = self._enter(stimulus, behavior, gaze, mouse=mouse)
         maps = self.core.attention_maps(seen, self._core_state(behavior, gaze), mouse=mouse)
-        return self._leave(maps, behavior, gaze, mouse=mouse)
+        frame_px = stimulus.shape[-2], stimulus.shape[-1]
+        return self._leave(maps, frame_px, behavior, gaze, mouse=mouse)
 
     def prepare(
         self, mouse: str, *, neurons: Tensor, pupil_center: Tensor | None = None
@@ -338,9 +339,15 @@ class CoreReadoutNetwork(Network):
         return stimulus
 
     def _leave(
-        self, maps: AttentionMaps, behavior: Tensor | None, gaze: Tensor | None, *, mouse: str
+        self,
+        maps: AttentionMaps,
+        frame_px: tuple[int, int],
+        behavior: Tensor | None,
+        gaze: Tensor | None,
+        *,
+        mouse: str,
     ) -> AttentionMaps:
-        """Return maps of what the core is shown as maps of the stimulus: the way back."""
+        """Return maps of what the core is shown as maps of frames of that size: the way back."""
         return maps
 
     def _answer(
@@ -371,7 +378,7 @@ class CoreReadoutNetwork(Network):
         if (
             stimulus.ndim != 4 + len(frames)
             or stimulus.shape[1] != self.channels
-            or stimulus.shape[-2:] != size
+            or tuple(stimulus.shape[-2:]) not in (size, *self.frame_sizes)
         ):
             expected = ", ".join(map(str, ("trial", self.channels, *frames, *size)))
             raise ShapeError(

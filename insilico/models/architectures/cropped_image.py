@@ -107,6 +107,12 @@ class CroppedImageNetwork(CoreReadoutNetwork):
         """Rows and columns of the core's feature map."""
         return self.core.output_shape(*self.options.core_px)
 
+    @property
+    def frame_sizes(self) -> tuple[tuple[int, int], ...]:
+        """Where all of an image is shown: its own size, and that at which the core sees it."""
+        whole = self.options.height_px, self.options.width_px
+        return (whole, self.options.core_px) if self.cropper.shows_all else ()
+
     def _enter(
         self, stimulus: Tensor, behavior: Tensor | None, gaze: Tensor | None, *, mouse: str
     ) -> Tensor:
@@ -115,9 +121,17 @@ class CroppedImageNetwork(CoreReadoutNetwork):
         return seen
 
     def _leave(
-        self, maps: AttentionMaps, behavior: Tensor | None, gaze: Tensor | None, *, mouse: str
+        self,
+        maps: AttentionMaps,
+        frame_px: tuple[int, int],
+        behavior: Tensor | None,
+        gaze: Tensor | None,
+        *,
+        mouse: str,
     ) -> AttentionMaps:
         """Return maps of that part as maps of the image."""
+        if self.cropper.shows_all and frame_px == self.options.core_px:
+            return maps
         scale, offset_px = self.cropper.place_px()
         moved_px = self.cropper.moved_px(self._moved_by(behavior, gaze), mouse=mouse)
         places = maps.places.on(scale, offset_px)

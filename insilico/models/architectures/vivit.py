@@ -22,8 +22,10 @@ class ViViTOptions(CoreReadoutOptions):
 
     Parameters
     ----------
-    patch_px, patch_stride_px, patch_frames, patch_stride_frames : int
-        Size and distance of patches.
+    patch_px, patch_stride_px : int
+        Side of a patch, and distance between neighbors; half the stride has four times the tokens.
+    patch_frames, patch_stride_frames : int
+        The same in time.
     pads : bool
         Whether zeros around frames, and in front of a movie, let every frame be answered.
     patch_norm : bool
@@ -40,16 +42,24 @@ class ViViTOptions(CoreReadoutOptions):
         Heads, channels of each, hidden channels of the feed-forward part.
     feedforward_activation : {"none", "tanh", "elu", "relu", "gelu", "silu", "swiglu"}
         Of the feed-forward part.
-    spatial_depth, temporal_depth, registers : int
-        Blocks of each transformer, and learned tokens in each row.
+    spatial_depth : int
+        Blocks over the patches of a frame.
+    temporal_depth : int
+        Blocks over the times of a patch.
+    registers : int
+        Learned tokens beside the patches of a frame, and beside the times of a patch.
     is_causal : bool
         Whether a frame sees only itself and earlier ones.
     norm : {"layernorm", "rmsnorm", "dyt"}
         Kind of all normalizations in the core.
     normalizes_queries : bool
         Whether queries and keys are normalized.
-    token_dropout, attention_dropout, feedforward_dropout, drop_path : float
-        Probabilities; see :class:`~insilico.models.cores.vivit_blocks.ParallelBlock`.
+    token_dropout : float
+        Probability of a whole token to be dropped in training.
+    attention_dropout, feedforward_dropout : float
+        Of an element of the heads' output, and of a hidden channel.
+    drop_path : float
+        Of a whole branch of a block, for one frame or one patch.
     core_activation : str
         After the last block.
     compatibility : bool

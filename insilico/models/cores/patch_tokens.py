@@ -53,10 +53,10 @@ class PatchGrid:
     def __post_init__(self) -> None:
         if min(self.patch_px, self.stride_px, self.patch_frames, self.stride_frames) < 1:
             raise ShapeError("patches and their strides have at least one pixel and one frame")
-        if not self.pads and self.patch_px > min(self.frame_px):
+        if self.patch_px > min(self.frame_px):
             raise ShapeError(
                 f"patches of {self.patch_px} px do not fit frames of {self.frame_px}; give smaller "
-                "ones, or pad"
+                "ones"
             )
 
     @property

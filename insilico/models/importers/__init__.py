@@ -19,6 +19,7 @@ from insilico.models.importers.run_folder import (
     release,
 )
 from insilico.models.importers.statistics import find_statistics
+from insilico.models.published import BARE_WEIGHTS, TRAINING_STATE
 from insilico.models.recipes import Recipe, read_recipe, read_recipes
 from insilico.models.weights import file_sha256, read_state_dict
 
@@ -136,10 +137,12 @@ def _convert_run(
 
 
 def _check_recipe(run: RunFolder, checkpoint: Checkpoint, recipe: Recipe) -> None:
-    if checkpoint.architecture != recipe.architecture:
+    given = checkpoint.architecture, checkpoint.network.channels
+    wanted = recipe.architecture, recipe.options.get("stimulus_channels", 1)
+    if given != wanted:
         raise CheckpointError(
-            f"{run.path} is a {checkpoint.architecture} network, and the zoo's {recipe.name} is "
-            f"{recipe.architecture}; give another name, or none"
+            f"{run.path} is a {given[0]} network for {given[1]} stimulus channel(s), and the zoo's "
+            f"{recipe.name} is {wanted[0]} for {wanted[1]}; give another name, or none"
         )
 
 
@@ -169,6 +172,10 @@ def _run_origin(run: RunFolder, which: Release, name: str | None) -> dict[str, A
 
 def _import_file(path: Path, *, name: str | None, user_folder: Path | None) -> Checkpoint:
     forced = None if name is None else read_recipe(name, user_folder=user_folder)
+    if path.name in (BARE_WEIGHTS, TRAINING_STATE) and is_run_folder(path.parent.parent):
+        raise CheckpointError(
+            f"{path} is the weights of a run; give the folder of the run, {path.parent.parent}"
+        )
     state = read_state_dict(path)
     digest = file_sha256(path)
     recipes = [forced] if forced else read_recipes(user_folder=user_folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Any
@@ -69,7 +70,19 @@ def convert(
     parts = _parts(run)
     _, options = translation.describe(parts)
     parts.append(Part({}, quirks=quirks(options)))
-    return build_checkpoint(run, mice, parts=parts, name=name, origin=origin)
+    checkpoint = build_checkpoint(run, mice, parts=parts, name=name, origin=origin)
+    if not (checkpoint.network.frame_sizes and _resizes(run)):
+        return checkpoint
+    # The core sees all of every image, made smaller: so do experiments and recordings, which are
+    # read at that size. Images as large as the published ones are taken, too.
+    rows, columns = options.core_px
+    smaller = {
+        mouse: dataclasses.replace(
+            known, screen=dataclasses.replace(known.screen, height_px=rows, width_px=columns)
+        )
+        for mouse, known in mice.items()
+    }
+    return dataclasses.replace(checkpoint, mice=smaller)
 
 
 def describe(run: RunFolder) -> tuple[str, CroppedImageOptions]:
