@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import sys
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import cyclopts
 
+from insilico.cli.tables import format_table, terminal_width
+
 if TYPE_CHECKING:
     from insilico.models.checkpoint import Checkpoint
     from insilico.training.recipe import TrainingRecipe
+
+#: Characters of a line of the explanation where no terminal says how many fit.
+FILE_WIDTH = 160
 
 
 def train(
@@ -55,7 +61,7 @@ def train(
     device : str
         cpu, cuda or mps; auto takes a GPU where there is one.
     explain : bool
-        Print every key of the recipe with its value and meaning, and stop.
+        Print the keys of the recipe with their values and meanings, and stop.
     """
     from insilico.configuration import parse_assignments
     from insilico.errors import RecipeError
@@ -153,13 +159,26 @@ def _load_core(model: str | None, cache: Path | None) -> Checkpoint | None:
 
 
 def _explain(recipe: TrainingRecipe) -> None:
-    from rich.console import Console
-    from rich.table import Table
+    from insilico.errors import CheckpointError
+    from insilico.training.recipe import explain, unused_options
 
-    from insilico.training.recipe import explain
-
+    unused: tuple[str, ...] = ()
+    note = ""
+    try:
+        unused = unused_options(recipe)
+    except CheckpointError as error:
+        # Explaining is how to find the value to correct, so all keys are shown.
+        note = f"With these values no network can be built: {error}."
+    if unused:
+        note = (
+            f"Left out, since the readout {recipe.options.readout} and the modulator "
+            f"{recipe.options.modulator} do not read them: {', '.join(unused)}. '--set "
+            "readout=NAME' and '--set modulator=NAME' beside --explain show those of others."
+        )
+    width = terminal_width() or FILE_WIDTH
+    header = ["key", "value", "takes", "meaning"]
+    rows = [row for row in explain(recipe) if row[0].removeprefix("options.") not in unused]
     print(f"{recipe.name}: a network of the architecture {recipe.architecture}\n")
-    table = Table("key", "value", "takes", "meaning", box=None, pad_edge=False)
-    for row in explain(recipe):
-        table.add_row(*row)
-    Console(width=None if sys.stdout.isatty() else 160).print(table, markup=False)
+    print(format_table(header, rows, width=width, dispensable=["takes"]))
+    if note:
+        print(f"\n{textwrap.fill(note, width, break_on_hyphens=False)}")

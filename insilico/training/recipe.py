@@ -11,9 +11,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
+
 from insilico import configuration
 from insilico.errors import RecipeError
 from insilico.models import registry
+from insilico.models.modulators.options import ModulatorOptions
+from insilico.models.readouts.options import ReadoutOptions
 from insilico.models.recipes import read_recipe
 from insilico.training.losses import WHOLE_BATCH_LOSSES
 
@@ -295,6 +299,43 @@ def explain(recipe: TrainingRecipe) -> Iterator[tuple[str, str, str, str]]:
                 configuration.describe(hints[field.name]),
                 meanings.get(field.name, ""),
             )
+
+
+def unused_options(recipe: TrainingRecipe) -> tuple[str, ...]:
+    """Return the options of readouts and modulators that the recipe's choice of them never reads.
+
+    Parameters
+    ----------
+    recipe : TrainingRecipe
+        A network of it is built for one neuron, watched for what it reads.
+
+    Returns
+    -------
+    tuple of str
+        Names, in the order of the options.
+
+    Raises
+    ------
+    CheckpointError
+        If no network can be built with these options.
+    """
+    kind, read = type(recipe.options), set()
+
+    def watch(options: Any, name: str) -> Any:
+        read.add(name)
+        return object.__getattribute__(options, name)
+
+    values = {field.name: getattr(recipe.options, field.name) for field in dataclasses.fields(kind)}
+    watched = type(kind.__name__, (kind,), {"__getattribute__": watch})(**values)
+    read.clear()
+    with torch.random.fork_rng(devices=[]):
+        registry.build(recipe.architecture, watched, {"mouse": 1})
+    owners = {
+        field.name
+        for owner in (ReadoutOptions, ModulatorOptions)
+        for field in dataclasses.fields(owner)
+    }
+    return tuple(name for name in values if name in owners - read)
 
 
 def _home(key: str, option_type: type[Any]) -> tuple[type[Any], str]:

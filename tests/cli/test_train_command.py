@@ -9,6 +9,7 @@ import pytest
 from safetensors.numpy import load_file
 
 import insilico as package
+from insilico.cli import train as cli
 from insilico.cli.app import main
 from insilico.models.architectures.sensorium2022 import Sensorium2022Options
 from insilico.training.loop import Training
@@ -89,15 +90,37 @@ def refused_here(monkeypatch, capsys):
     return call
 
 
-def test_explain_tells_every_key_with_its_value_and_meaning(insilico, small_recipe):
+def test_explain_tells_every_key_that_counts_with_its_value_and_meaning(insilico, small_recipe):
     done = insilico("train", small_recipe, "--explain", "--set", "learning_rate=0.25")
     assert done.returncode == 0, done.stderr
+    table, last = done.stdout.split("Left out, since the readout gaussian and the modulator none ")
     for kind in (TrainingOptions, Sensorium2022Options):
         for field in dataclasses.fields(kind):
-            assert f".{field.name} " in done.stdout
+            assert (f".{field.name} " in table) != (f"{field.name}," in last.replace(".", ","))
+    assert ".initial_sigma " in table
+    assert "pool_kernel," in last
     (line,) = (x for x in done.stdout.splitlines() if x.startswith("training.learning_rate "))
     assert line.split()[1] == "0.25"
     assert "Of readouts, shifters, and the core" in line
+
+
+def test_explain_shows_all_keys_where_no_network_can_be_built(insilico, small_recipe):
+    done = insilico("train", small_recipe, "--explain", "--set", "readout=attention")
+    assert done.returncode == 0, done.stderr
+    for field in dataclasses.fields(Sensorium2022Options):
+        assert f"options.{field.name} " in done.stdout
+    assert "no network can be built: the attention readout cannot move with" in done.stdout
+
+
+def test_explain_fits_the_terminal(monkeypatch, capsys, small_recipe):
+    monkeypatch.setattr(cli, "terminal_width", lambda: 80)
+    monkeypatch.setattr(sys, "argv", ["insilico", "train", str(small_recipe), "--explain"])
+    with pytest.raises(SystemExit) as stop:
+        main()
+    assert not stop.value.code
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert "Too narrow for: takes." in lines
 
 
 @pytest.mark.parametrize(

@@ -3,11 +3,17 @@
 import dataclasses
 
 import pytest
+import torch
 
 from insilico import catalog
-from insilico.errors import CatalogError, RecipeError
+from insilico.errors import CatalogError, CheckpointError, RecipeError
 from insilico.models import registry
-from insilico.training.recipe import TrainingOptions, explain, read_training_recipe
+from insilico.training.recipe import (
+    TrainingOptions,
+    explain,
+    read_training_recipe,
+    unused_options,
+)
 
 
 @pytest.mark.parametrize("name", catalog.entries("models"))
@@ -39,6 +45,68 @@ def test_every_key_of_every_architecture_has_a_meaning(name, tmp_path):
         assert takes, key
         assert len(meaning.split()) > 2, key
         assert "As for" not in meaning, f"{key} refers to another page"
+
+
+@pytest.mark.parametrize(
+    ("changes", "used", "unused"),
+    [
+        (
+            {},
+            {"position", "gauss_type", "readout_dropout"},
+            {"pool_steps", "key_channels", "modulator_hidden_units", "modulator_activation"},
+        ),
+        (
+            {"readout": "pooled", "modulator": "gru"},
+            {"pool_steps", "initial_position_range", "modulator_hidden_units"},
+            {"position", "gauss_type", "key_channels", "modulator_activation"},
+        ),
+        (
+            {"readout": "attention", "modulator": "linear", "has_shifter": False},
+            {"key_channels", "neck_dropout", "readout_compatibility", "modulator_activation"},
+            {"gauss_type", "pool_steps", "modulator_hidden_units"},
+        ),
+    ],
+)
+def test_options_of_other_readouts_and_modulators_are_unused(changes, used, unused):
+    found = set(unused_options(read_training_recipe("viv1t", overrides=changes)))
+    assert unused <= found
+    assert not (used | {"readout", "modulator"}) & found
+    # The core's are never among them.
+    assert not {"spatial_depth", "height_px", "core_activation"} & found
+
+
+def test_options_that_no_network_can_have_are_told():
+    recipe = read_training_recipe(
+        "sensorium2022-cnn", overrides={"readout": "attention", "has_shifter": True}
+    )
+    with pytest.raises(CheckpointError, match="attention readout cannot move with the gaze"):
+        unused_options(recipe)
+
+
+def test_looking_for_unused_options_draws_no_random_number():
+    before = torch.get_rng_state()
+    unused_options(read_training_recipe("sensorium2022-cnn"))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("name", catalog.entries("models"))
+def test_a_changed_unused_option_changes_no_weight(name):
+    recipe = read_training_recipe(name)
+    unused = unused_options(recipe)
+    assert unused
+    changed = {
+        field: value + 1
+        for field in unused
+        if isinstance(value := getattr(recipe.options, field), int) and not isinstance(value, bool)
+    }
+    networks = []
+    for options in (recipe.options, dataclasses.replace(recipe.options, **changed)):
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            networks.append(registry.build(recipe.architecture, options, {"mouse": 2}))
+    one, other = (network.state_dict() for network in networks)
+    assert one.keys() == other.keys()
+    assert all(torch.equal(one[key], other[key]) for key in one)
 
 
 def test_overrides_reach_training_and_options():
