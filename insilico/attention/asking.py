@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 
 from insilico.attention.shown import ShownTrials, State
 from insilico.errors import CheckpointError
@@ -19,6 +20,7 @@ from insilico.recordings.recording import Trial
 from insilico.screen import Screen
 from insilico.twin.prepared import PreparedTwin
 from insilico.twin.twin import Twin
+from insilico.twin.units import stimulus_units
 
 FloatArray = np.ndarray[Any, np.dtype[np.float64]]
 IntArray = np.ndarray[Any, np.dtype[np.int64]]
@@ -138,10 +140,30 @@ def ask(twin: Twin, shown: ShownTrials) -> Iterator[Asked]:
             )
 
 
+def state_units(twin: Twin, parts: Sequence[ShownTrials]) -> str:
+    """Return the units of the gaze and behavior that trials carry.
+
+    Returns
+    -------
+    str
+        "recorded" or "standardized"; both, joined, where mice differ.
+    """
+    names = {
+        part.input_units or stimulus_units(None, twin.mouse(part.mouse), is_gray=part.is_gray).name
+        for part in parts
+    }
+    words = {"gray": "recorded", "standardized": "standardized"}
+    return " or ".join(sorted(words[name] for name in names))
+
+
 def _look(prepared: PreparedTwin, stimulus: torch.Tensor) -> tuple[list[AttentionMaps], Any]:
     """Return the maps of every member, and pictures of the stimulus."""
     with torch.inference_mode():
         seen, behavior, pupil_center = prepared.standardize(stimulus)
+        size = prepared.mouse.screen.shape
+        if seen.shape[-2:] != size:
+            # A network that also takes larger images makes them smaller like this.
+            seen = F.interpolate(seen, size, mode="bilinear", align_corners=False)
         maps = [
             network.attention_maps(
                 seen,

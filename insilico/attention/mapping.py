@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import xarray as xr
 
 import insilico
 from insilico.attention import pixels
-from insilico.attention.asking import Asked, ask, demand_attention
+from insilico.attention.arrays import Arrays, Drawn, join, stored, temporal_bias
+from insilico.attention.asking import Asked, ask, demand_attention, state_units
 from insilico.attention.shown import ShownTrials
 from insilico.errors import StimulusError, UnitsError
-from insilico.models.attention_maps import PatchPlaces
 from insilico.progress import progress_bar
 from insilico.results import Result
 from insilico.twin.twin import Twin
 
 FloatArray = np.ndarray[Any, np.dtype[np.float64]]
 IntArray = np.ndarray[Any, np.dtype[np.int64]]
-Arrays = dict[str, np.ndarray[Any, Any]]
 
 #: Frames at the start of a movie that are left out (ViV1T-closed-loop, misc/extract_attention.py).
 BURN_IN_FRAMES = 50
@@ -74,16 +71,22 @@ def map_attention(
         the top left, y down) and ``center_x_deg``, ``center_y_deg`` (from the center of the screen,
         y up), the center of mass over patches of the attention above its lowest; ``spread_x_deg``
         and ``spread_y_deg``, its standard deviation about that; ``entropy_bits`` of the shares;
+        ``lowest_relative`` and ``highest_relative``, the attention of the least and the most
+        attended patch relative to the mean over patches, 1 where all are attended alike;
         ``temporal_attention``, how much of all attention a frame gets, from 0 to 1 over the frames
         of its trial; ``pupil_x``, ``pupil_y`` and behavior as recorded; and ``status``, "ok" or
         "constant_map" where no patch is favored: then its center is that of all patches.
 
         ``arrays``: ``map`` (trial[, frame], y, x), for images the attention from its lowest, 0, to
-        its highest, 1, and for movies by the largest of each frame; ``share`` (trial[, frame], row,
-        column) of each patch as it was rolled out; ``stimulus`` in gray levels; for movies
+        its highest, 1, and for movies by the largest of each frame; ``relative`` of the same shape,
+        the attention of patches by their mean, which figures draw (see
+        :func:`~insilico.attention.pixels.draw_between`), NaN where no patch is near; ``share``
+        (trial[, frame], row, column) of each patch as it was rolled out, together less than one
+        where tokens that are no patches have the rest; ``stimulus`` in gray levels; for movies
         ``temporal_share`` of all frames, and ``temporal_uniform``, what it would be were all frames
         attended alike. Under a causal mask both fall with time by construction: early frames are
-        seen by more. Movies that end before the longest are 0 from ``frame_count`` on.
+        seen by more. Movies that end before the longest are 0 from ``frame_count`` on, and NaN in
+        ``relative``. Each array has its unit among its attributes.
 
     Raises
     ------
@@ -108,7 +111,7 @@ def map_attention(
         raise UnitsError(f"a burn-in of {burn_in_frames} frames; give 0 or more")
     parts = [shown] if isinstance(shown, ShownTrials) else list(shown)
     demand_attention(twin)
-    drawn: list[_Drawn] = []
+    drawn: list[Drawn] = []
     skipped = 0
     total = sum(len(part) for part in parts)
     with progress_bar("attention", total, shown=progress) as advance:
@@ -124,7 +127,7 @@ def map_attention(
             "longer ones, or give fewer --burn-in-frames"
         )
     is_movie = twin.kind == "movie"
-    arrays = _arrays(drawn, is_movie=is_movie)
+    arrays = join(drawn, is_movie=is_movie, compatibility=compatibility)
     return Result(
         ATTENTION,
         {ATTENTION: pd.concat([one.table for one in drawn], ignore_index=True)},
@@ -143,30 +146,27 @@ def map_attention(
             "members": twin.member_count,
             "shown": [dict(part.source) for part in parts],
             "screens": {part.mouse: twin.screen(part.mouse).to_dict() for part in parts},
+            "state_units": state_units(twin, parts),
             "skipped_trials": skipped,
-            "temporal_bias": _temporal_bias(arrays),
+            "temporal_bias": temporal_bias(arrays),
             "command": command,
             "seconds": round(time.monotonic() - started, 2),
         },
     )
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class _Drawn:
-    """One trial: its rows of the table, and arrays whose first axis, for movies, is these rows."""
-
-    table: pd.DataFrame
-    arrays: Arrays
-    places: PatchPlaces
-
-
-def _draw(asked: Asked, burn_in_frames: int, *, compatibility: bool) -> _Drawn | None:
+def _draw(asked: Asked, burn_in_frames: int, *, compatibility: bool) -> Drawn | None:
     """Draw and measure one trial; None for a movie that ends within the burn-in."""
     if asked.frame is None:
         maps, centers = _draw_image(asked, compatibility=compatibility)
         columns = _columns(asked, asked.share, centers, at=())
-        arrays: Arrays = {"map": maps, "share": asked.share, "stimulus": asked.picture}
-        return _Drawn(pd.DataFrame(columns, index=[0]), _stored(arrays), asked.places)
+        arrays: Arrays = {
+            "map": maps,
+            "relative": _draw_relative(asked, asked.share),
+            "share": asked.share,
+            "stimulus": asked.picture,
+        }
+        return Drawn(pd.DataFrame(columns, index=[0]), stored(arrays), asked.places)
     kept = asked.frame >= burn_in_frames
     if not kept.any():
         return None
@@ -176,6 +176,7 @@ def _draw(asked: Asked, burn_in_frames: int, *, compatibility: bool) -> _Drawn |
     columns = _columns(asked, share, centers, at=(frame,))
     arrays = {
         "map": pixels.fold(share, asked.places, asked.screen.shape),
+        "relative": _draw_relative(asked, share),
         "share": share,
         "stimulus": asked.picture[frame],
     }
@@ -185,7 +186,7 @@ def _draw(asked: Asked, burn_in_frames: int, *, compatibility: bool) -> _Drawn |
             _to_range(shares)[kept] if compatibility else _to_range(shares[kept])
         )
         arrays |= {"temporal_share": shares[kept], "temporal_uniform": asked.temporal_uniform[kept]}
-    return _Drawn(pd.DataFrame(columns), _stored(arrays), asked.places)
+    return Drawn(pd.DataFrame(columns), stored(arrays), asked.places)
 
 
 def _draw_image(asked: Asked, *, compatibility: bool) -> tuple[FloatArray, pixels.MapCenters]:
@@ -197,6 +198,12 @@ def _draw_image(asked: Asked, *, compatibility: bool) -> tuple[FloatArray, pixel
         return maps, pixels.measure_centers(maps, x_px, y_px, asked.screen)
     maps = pixels.interpolate(scaled[None], asked.places, shape, asked.moved_px[None])[0]
     return maps, pixels.measure_centers(scaled, *_places(asked), asked.screen)
+
+
+def _draw_relative(asked: Asked, share: FloatArray) -> FloatArray:
+    """Return what is drawn of maps, by one rule for images and movies."""
+    relative, shape = pixels.relative_to_even(share), asked.screen.shape
+    return pixels.draw_between(relative, asked.places, shape, asked.moved_px)
 
 
 def _places(asked: Asked) -> tuple[FloatArray, FloatArray]:
@@ -216,6 +223,9 @@ def _columns(
     columns |= {f"center_{name}": getattr(centers, name) for name in names}
     columns |= {name: getattr(centers, name) for name in ("spread_x_deg", "spread_y_deg")}
     columns["entropy_bits"] = pixels.entropy_bits(share)
+    relative = pixels.relative_to_even(share)
+    columns["lowest_relative"] = relative.min(axis=(-2, -1))
+    columns["highest_relative"] = relative.max(axis=(-2, -1))
     columns |= {name: trace[at] for name, trace in asked.traces.items()}
     columns["status"] = np.where(pixels.is_constant(share), "constant_map", "ok")
     return columns
@@ -224,58 +234,6 @@ def _columns(
 def _to_range(values: FloatArray) -> FloatArray:
     """Scale from the lowest, 0, to the highest, 1; what is constant is 1."""
     return pixels.scale_to_range(values[None])[0]
-
-
-def _arrays(drawn: Sequence[_Drawn], *, is_movie: bool) -> xr.Dataset:
-    """Join the arrays of all trials; those of shorter movies are 0 beyond their end."""
-    first = drawn[0]
-    y_px, x_px = first.places.centers_px()
-    coordinates: dict[str, Any] = {
-        "trial": [int(one.table["trial"].iloc[0]) for one in drawn],
-        "mouse": ("trial", [str(one.table["mouse"].iloc[0]) for one in drawn]),
-        "patch_y_px": ("row", y_px),
-        "patch_x_px": ("column", x_px),
-    }
-    axes = {"map": ("y", "x"), "share": ("row", "column"), "stimulus": ("y", "x")}
-    if not is_movie:
-        return xr.Dataset(
-            {
-                name: (("trial", *axes[name]), np.stack([one.arrays[name] for one in drawn]))
-                for name in first.arrays
-            },
-            coordinates,
-        )
-    frames = np.unique(np.concatenate([one.table["frame"] for one in drawn]))
-    values: dict[str, Any] = {}
-    for name in first.arrays:
-        sample = first.arrays[name]
-        joined = np.zeros((len(drawn), len(frames), *sample.shape[1:]), sample.dtype)
-        for index, one in enumerate(drawn):
-            joined[index, np.searchsorted(frames, one.table["frame"])] = one.arrays[name]
-        values[name] = (("trial", "frame", *axes.get(name, ())), joined)
-    values["frame_count"] = ("trial", [int(one.table["frame"].iloc[-1]) + 1 for one in drawn])
-    return xr.Dataset(values, {**coordinates, "frame": frames})
-
-
-def _temporal_bias(arrays: xr.Dataset) -> str | None:
-    """Return what must be known of attention in time, or None."""
-    if "temporal_uniform" not in arrays:
-        return None
-    uniform = arrays["temporal_uniform"].to_numpy()[0]
-    if uniform.max() - uniform.min() <= pixels.CONSTANT_FRACTION * uniform.max():
-        return None
-    return (
-        "attention in time is causal: it falls with time by construction, because early frames are "
-        "seen by more; compare it with temporal_uniform"
-    )
-
-
-def _stored(arrays: Arrays) -> Arrays:
-    """Return arrays as they are kept: pictures as they are, the rest in single precision."""
-    return {
-        name: values if values.dtype == np.uint8 else values.astype(np.float32)
-        for name, values in arrays.items()
-    }
 
 
 def _describe(parts: Sequence[ShownTrials], name: str) -> Any:

@@ -57,6 +57,56 @@ def scale_to_range(share: FloatArray) -> FloatArray:
     return np.where(flat, 1.0, (share - low) / np.where(flat, 1.0, high - low))
 
 
+def relative_to_even(share: FloatArray) -> FloatArray:
+    """Return the attention of patches relative to even attention.
+
+    Parameters
+    ----------
+    share : float array, shape (..., row, column)
+        Share of each patch, ≥ 0, not all 0.
+
+    Returns
+    -------
+    float array, shape (..., row, column)
+        Share by the mean over patches: 1 where all are attended alike, 2 where a patch gets twice
+        its part. What tokens that are no patches hold does not count.
+    """
+    return np.asarray(share / share.mean(axis=(-2, -1), keepdims=True))
+
+
+def draw_between(
+    values: FloatArray, places: PatchPlaces, shape: tuple[int, int], moved_px: FloatArray
+) -> FloatArray:
+    """Draw values of patches at their centers, linear in between, and none where no patch is near.
+
+    Parameters
+    ----------
+    values : float array, shape (..., row, column)
+        Value of each patch.
+    places : PatchPlaces
+        Where they lie.
+    shape : (int, int)
+        Rows and columns of pixels.
+    moved_px : float array, shape (2,)
+        How far (y, x) the patches lie from there.
+
+    Returns
+    -------
+    float array, shape (..., y, x)
+        NaN further out than half a distance of neighbors from the outermost centers, so that
+        patches at the border are drawn no larger than others.
+    """
+    sides = zip(shape, places.centers_px(), moved_px, places.stride_px, places.side_px, strict=True)
+    weights = []
+    for size, centers, moved, stride, side in sides:
+        points, centers_px = np.arange(size, dtype=float), centers + moved
+        reach = (stride if len(centers) > 1 else side) / 2
+        is_near = (points >= centers_px[0] - reach) & (points <= centers_px[-1] + reach)
+        hats = _hat_weights(points, centers_px)
+        weights.append(np.where(is_near[:, None], hats, np.nan))
+    return np.asarray(weights[0] @ values @ weights[1].T)
+
+
 def interpolate(
     scaled: FloatArray, places: PatchPlaces, shape: tuple[int, int], moved_px: FloatArray
 ) -> FloatArray:

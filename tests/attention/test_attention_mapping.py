@@ -120,6 +120,44 @@ def test_attention_without_preference_is_a_constant_map():
     np.testing.assert_allclose(table["entropy_bits"], np.log2(15), rtol=1e-6)
 
 
+@pytest.mark.parametrize("kind", ["image", "movie"])
+def test_relative_attention_is_that_of_patches_by_their_mean(image_twin, movie_twin, kind):
+    twin = image_twin if kind == "image" else movie_twin
+    result = map_attention(twin, given_trials(twin, images() if kind == "image" else movies()))
+    share = result.arrays["share"].to_numpy().astype(float)
+    relative = share / share.mean(axis=(-2, -1), keepdims=True)
+    table = table_of(result)
+    for name, found in (("lowest", relative.min((-2, -1))), ("highest", relative.max((-2, -1)))):
+        np.testing.assert_allclose(table[f"{name}_relative"], found.ravel(), rtol=1e-5)
+    drawn = result.arrays["relative"].to_numpy()
+    assert drawn.shape == result.arrays["map"].shape
+    assert np.nanmax(drawn) <= relative.max() + 1e-5
+    assert np.nanmin(drawn) >= relative.min() - 1e-5
+    assert np.isfinite(drawn).mean() > 0.5
+
+
+def test_every_array_says_what_it_holds_and_in_which_unit(image_twin, movie_twin, tmp_path):
+    for twin, stimuli in ((image_twin, images()), (movie_twin, movies())):
+        result = map_attention(twin, given_trials(twin, stimuli))
+        arrays = Result.load(result.save(tmp_path / twin.kind)).arrays
+        for name in set(arrays.variables) - {"mouse"}:
+            assert {"long_name", "units"} <= set(arrays[name].attrs), name
+        assert arrays["relative"].attrs["units"] == "times even attention"
+
+
+def test_units_of_gaze_and_behavior_are_those_given(image_twin):
+    gaze = np.zeros((3, 2))
+    for units, stimuli, found in (
+        ("standardized", images().astype(float) / 50, "standardized"),
+        ("gray", images(), "recorded"),
+        (None, images(), "recorded"),
+    ):
+        shown = given_trials(image_twin, stimuli, pupil_center=gaze, input_units=units)
+        assert map_attention(image_twin, shown).provenance["state_units"] == found
+    recorded = recorded_trials(image_twin, make_recording("image"))
+    assert map_attention(image_twin, recorded).provenance["state_units"] == "recorded"
+
+
 def test_ensemble_gives_the_mean_of_its_members():
     twins = [looking_at_images(patch) for patch in (5, 9)]
     joined = insilico.ensemble(twins)
@@ -186,6 +224,9 @@ def test_frames_keep_their_own_gaze_and_movies_their_length(movie_twin):
     np.testing.assert_allclose(table["pupil_x"], recorded)
     assert result.arrays["frame_count"].to_numpy().tolist() == [56, 60]
     assert (result.arrays["map"].isel(trial=0).sel(frame=slice(56, None)) == 0).all()
+    relative = result.arrays["relative"].isel(trial=0)
+    assert np.isnan(relative.sel(frame=slice(56, None))).all()
+    assert np.isfinite(relative.sel(frame=55)).any()
     assert np.isfinite(result.arrays["map"]).all()
     assert not table.isna().any(axis=None)
 

@@ -161,3 +161,29 @@ def test_map_of_one_row_of_patches_is_drawn():
     places = PatchPlaces((1, 2), (2.0, 1.0), (1.0, 2.0), (5.0, 3.0))
     drawn = pixels.interpolate(np.array([[[0.0, 1.0]]]), places, (5, 4), np.zeros((1, 2)))[0]
     np.testing.assert_allclose(drawn, np.tile([0, 0, 0.5, 1], (5, 1)))
+
+
+def test_relative_attention_is_1_where_all_patches_are_alike_whatever_other_tokens_hold():
+    np.testing.assert_allclose(pixels.relative_to_even(np.full((2, 3, 4), 0.5 / 12)), 1)
+    share = np.array([[0.1, 0.2], [0.05, 0.05]])
+    np.testing.assert_allclose(pixels.relative_to_even(share), [[1, 2], [0.5, 0.5]])
+
+
+def test_patches_at_the_border_are_drawn_no_larger_than_others():
+    places = PatchPlaces((2, 3), (4.0, 5.0), (2.0, 4.0), (8.0, 8.0))
+    values = np.arange(6.0).reshape(2, 3)
+    drawn = pixels.draw_between(values, places, (12, 20), np.zeros(2))
+    rows, columns = (np.flatnonzero(np.isfinite(drawn).any(axis=axis)) for axis in (1, 0))
+    assert (rows[0], rows[-1], columns[0], columns[-1]) == (3, 7, 3, 15)
+    np.testing.assert_allclose(drawn[4, [5, 9, 13]], values[0])
+    np.testing.assert_allclose(drawn[6, [5, 9, 13]], values[1])
+    np.testing.assert_allclose(drawn[5, 7], values[:, :2].mean())
+    moved = pixels.draw_between(values, places, (12, 20), np.array([1.0, -2.0]))
+    np.testing.assert_allclose(moved[4:9, 1:14], drawn[3:8, 3:16])
+
+
+def test_single_patch_is_drawn_at_its_own_size():
+    places = PatchPlaces((1, 1), (2.0, 3.0), (4.0, 4.0), (3.0, 3.0))
+    drawn = pixels.draw_between(np.ones((5, 1, 1)), places, (8, 8), np.zeros(2))
+    assert np.isfinite(drawn).sum() == 5 * 9
+    assert np.isfinite(drawn[:, 1:4, 2:5]).all()
