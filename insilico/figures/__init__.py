@@ -35,7 +35,7 @@ FIGURES = {
         "maps": "insilico.figures.attention:plot_maps",
     },
     "attention_gaze": {
-        "gaze": "insilico.figures.attention:plot_gaze",
+        "gaze": "insilico.figures.attention_gaze:plot_gaze",
     },
     "evaluation": {
         "performance": "insilico.figures.evaluation:plot_performance",

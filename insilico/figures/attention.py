@@ -1,4 +1,4 @@
-"""Where a twin looks: attention over the stimulus, and its center against that of the pupil."""
+"""Where a twin looks: attention over the stimulus, and how it is shared in time."""
 
 from __future__ import annotations
 
@@ -7,24 +7,20 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib import colormaps
 from matplotlib.axes import Axes
-from matplotlib.cm import ScalarMappable
-from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
 from insilico.errors import NotFittedError
 from insilico.figures.maps import label_degrees
-from insilico.figures.panels import point_size
-from insilico.figures.style import (
-    COLUMN_WIDTH_IN,
-    GRAY,
-    PAGE_WIDTH_IN,
-    cycle_color,
-    new_axes,
-    style,
+from insilico.figures.overlays import (
+    OverlayScale,
+    draw_color_bar,
+    draw_overlay,
+    published_scale,
+    relative_scale,
 )
+from insilico.figures.style import GRAY, PAGE_WIDTH_IN, new_axes, style
 from insilico.results import Result
 from insilico.screen import Screen
 
@@ -32,22 +28,10 @@ from insilico.screen import Screen
 IMAGE_COUNT, IMAGE_COLUMNS = 6, 3
 #: Movies of a figure whose trials were not named, and frames of each.
 MOVIE_COUNT, FRAME_COUNT = 2, 5
-#: Perceptually uniform like the style's own map of values from low to high, and told apart from a
-#: gray stimulus at middle values, too.
-OVERLAY_MAP = "plasma"
-#: How much of the stimulus the map covers where it is highest.
-OPACITY = 0.85
-#: Mice of the figure of gaze; the table holds all.
-MOST_MICE = 4
-#: Larger clouds of points are drawn as pixels within vector files, which stay small.
-RASTER_COUNT = 2000
-#: How axes call what is related.
-NAMES = {
-    "center_x_deg": "azimuth of attention (deg)",
-    "center_y_deg": "elevation of attention (deg)",
-    "pupil_x": "pupil center x (recorded units)",
-    "pupil_y": "pupil center y (recorded units)",
-}
+#: Space above the first row of frames, inches.
+TOP_IN = 0.08
+#: A map within this range of even attention is called nearly even.
+NEARLY_EVEN = 0.9, 1.1
 
 
 @style()
@@ -65,12 +49,13 @@ def plot_maps(result: Result, trials: Sequence[int] | None = None) -> Figure:
     -------
     Figure
         The stimulus in gray with the map over it, and its center of mass as a cross. Of a movie
-        several frames in a row, and below them how attention is shared in time.
+        several frames in a row, and below them how attention is shared in time. All panels have one
+        scale: attention relative to even attention. Results of published scaling show theirs.
 
     Raises
     ------
     NotFittedError
-        If the result does not hold a trial.
+        If the result does not hold a trial, or was saved without relative maps.
     """
     is_movie = "frame" in result.arrays.dims
     count = result.arrays.sizes["trial"]
@@ -86,7 +71,12 @@ def plot_maps(result: Result, trials: Sequence[int] | None = None) -> Figure:
 
 @style()
 def plot_overlay(
-    result: Result, trial: int, axes: Axes | None = None, *, frame: int | None = None
+    result: Result,
+    trial: int,
+    axes: Axes | None = None,
+    *,
+    frame: int | None = None,
+    scale: OverlayScale | None = None,
 ) -> Axes:
     """Draw one stimulus with its attention map over it.
 
@@ -100,6 +90,8 @@ def plot_overlay(
         Where; a new figure when left out.
     frame : int, optional
         Of a movie, counted from its start.
+    scale : OverlayScale, optional
+        Of all panels; that of this map's own range when left out.
 
     Returns
     -------
@@ -110,8 +102,8 @@ def plot_overlay(
     chosen, row = result.arrays.isel(trial=trial), _rows_of(result, trial)
     if frame is not None:
         chosen, row = chosen.sel(frame=frame), row[row["frame"] == frame]
-    axes.imshow(chosen["stimulus"], cmap="gray", vmin=0, vmax=255)
-    axes.imshow(chosen["map"], cmap=overlay_colors(), vmin=0, vmax=1)
+    scale = scale or _scale_of(result, row)
+    draw_overlay(axes, chosen["stimulus"], chosen[scale.array].to_numpy(), scale)
     axes.plot(
         row["center_x_px"],
         row["center_y_px"],
@@ -129,6 +121,8 @@ def plot_overlay(
         parts.append(_name_of(result, trial))
     if row["status"].iloc[0] != "ok":
         parts.append(str(row["status"].iloc[0]).replace("_", " "))
+    elif _is_nearly_even(row.iloc[0]):
+        parts.append("nearly even")
     axes.set_title(" · ".join(parts))
     return axes
 
@@ -153,8 +147,8 @@ def plot_trace(
     Returns
     -------
     Axes
-        From 0 to 1 over the frames of the trial. Dashed is what attention would be were all frames
-        attended alike, in the same scale of its own: under a causal mask it falls with time,
+        From 0 to 1 over the frames of the trial. Dashed is what attention would be if all frames
+        counted alike, from 0 to 1 over its own range: under a causal mask it falls with time,
         because early frames are seen by more.
     """
     axes = new_axes(axes)
@@ -173,140 +167,53 @@ def plot_trace(
             (uniform - low) / (high - low),
             color=GRAY,
             linestyle="--",
-            label="were all frames attended alike",
+            label="if all frames counted alike",
         )
     axes.set(xlabel="time in the movie (s)", ylabel="attention in time", ylim=(-0.03, 1.03))
-    axes.set_xlim(rows["time_s"].iloc[0], rows["time_s"].iloc[-1])
+    first, last = rows["time_s"].iloc[0], rows["time_s"].iloc[-1]
+    # Marks of the first and the last frame are drawn whole.
+    aside = 0.01 * (last - first) or 0.01
+    axes.set_xlim(first - aside, last + aside)
     return axes
-
-
-@style()
-def plot_gaze(result: Result) -> Figure:
-    """Draw the center of attention against the center of the pupil, for each mouse and axis.
-
-    Parameters
-    ----------
-    result : Result
-        Of :func:`insilico.attention.relate_to_gaze`.
-
-    Returns
-    -------
-    Figure
-        A row a mouse, of the first four; left horizontal, right vertical. A point is an image, or a
-        frame of a movie.
-    """
-    mice = list(dict.fromkeys(result.tables["attention_gaze"]["mouse"]))[:MOST_MICE]
-    width_in = 1.35 * COLUMN_WIDTH_IN
-    figure = Figure(figsize=(width_in, 0.48 * width_in * len(mice) + 0.1))
-    panels = figure.subplots(len(mice), 2, squeeze=False)
-    for row, mouse in zip(panels, mice, strict=True):
-        for axes, axis in zip(row, "xy", strict=True):
-            plot_gaze_axis(result, mouse, axis, axes)
-    return figure
-
-
-@style()
-def plot_gaze_axis(result: Result, mouse: str, axis: str, axes: Axes | None = None) -> Axes:
-    """Draw one coordinate of the center of attention against that of the pupil.
-
-    Parameters
-    ----------
-    result : Result
-        Of :func:`insilico.attention.relate_to_gaze`.
-    mouse : str
-        Whose.
-    axis : {"x", "y"}
-        Which coordinate.
-    axes : Axes, optional
-        Where; a new figure when left out.
-
-    Returns
-    -------
-    Axes
-        With the regression line, the correlation, its interval and p-value, as in the table.
-
-    Raises
-    ------
-    NotFittedError
-        If the result does not hold the mouse.
-    """
-    axes = new_axes(axes)
-    attention, animal = f"center_{axis}_deg", f"pupil_{axis}"
-    table, points = result.tables["attention_gaze"], result.tables["points"]
-    found = table[(table["mouse"] == mouse) & (table["attention"] == attention)]
-    if found.empty:
-        raise NotFittedError(
-            f"the result holds no {attention} of mouse {mouse}; it has mice "
-            f"{', '.join(map(str, dict.fromkeys(table['mouse'])))}"
-        )
-    test, mine = found.iloc[0], points[points["mouse"] == mouse]
-    axes.scatter(
-        mine[animal],
-        mine[attention],
-        s=point_size(len(mine)),
-        alpha=0.6 if len(mine) < RASTER_COUNT else 0.3,
-        linewidth=0,
-        rasterized=len(mine) >= RASTER_COUNT,
-    )
-    if np.isfinite(test["slope"]):
-        ends = np.array([mine[animal].min(), mine[animal].max()])
-        axes.plot(ends, test["intercept"] + test["slope"] * ends, color=cycle_color(1))
-    axes.set(xlabel=NAMES[animal], ylabel=NAMES[attention], title=_gaze_title(test, mouse))
-    axes.margins(0.06)
-    return axes
-
-
-def _gaze_title(test: pd.Series[Any], mouse: str) -> str:
-    trials, rows = int(test["trial_count"]), int(test["row_count"])
-    movies = f"n = {trials:,} movies, {rows:,} frames"
-    counted = f"n = {trials:,} images" if rows == trials else movies
-    lines = [f"{mouse} · {counted}"]
-    if np.isfinite(test["correlation"]):
-        numbers = [f"r = {_signed(test['correlation'])}"]
-        if np.isfinite(test["p_value"]):
-            numbers[0] += f" ({_signed(test['ci_low'])} to {_signed(test['ci_high'])})"
-            smallest = 1 / (int(test["shuffle_count"]) + 1)
-            # A p-value cannot be smaller than one in all shuffles.
-            sign = "≤" if test["p_value"] <= smallest else "="
-            numbers.append(f"p {sign} {test['p_value']:.2g}")
-        lines.append(", ".join(numbers))
-    if test["status"] != "ok":
-        lines.append(str(test["status"]).replace("_", " "))
-    return "\n".join(lines)
 
 
 def _plot_images(result: Result, trials: Sequence[int]) -> Figure:
     columns = min(IMAGE_COLUMNS, len(trials))
     rows = -(-len(trials) // columns)
-    width_in = PAGE_WIDTH_IN * max(columns, 2) / IMAGE_COLUMNS
+    width_in = PAGE_WIDTH_IN * min((columns + 0.4) / IMAGE_COLUMNS, 1)
     figure = Figure(figsize=(width_in, 0.185 * PAGE_WIDTH_IN * rows + 0.4))
     panels = list(figure.subplots(rows, columns, squeeze=False).flat)
     for unused in panels[len(trials) :]:
         unused.remove()
-    for axes, trial in zip(panels, trials, strict=False):
-        plot_overlay(result, trial, axes)
-        axes.set(xlabel="", ylabel="")
-    figure.supxlabel("azimuth (deg)", fontsize="medium")
-    figure.supylabel("elevation (deg)", fontsize="medium")
-    _plot_color_scale(figure, panels[: len(trials)], "attention (from lowest to highest)")
+    scale = _scale_of(result, pd.concat([_rows_of(result, trial) for trial in trials]))
+    for place, (axes, trial) in enumerate(zip(panels, trials, strict=False)):
+        plot_overlay(result, trial, axes, scale=scale)
+        if place % columns:
+            axes.set_ylabel("")
+    draw_color_bar(figure, panels[: len(trials)], scale)
     return figure
 
 
 def _plot_movies(result: Result, trials: Sequence[int]) -> Figure:
     has_time = "temporal_attention" in result.tables["attention"]
     heights = [1.0, 0.85] if has_time else [1.0]
-    height_in = len(trials) * sum(heights) * 0.14 * PAGE_WIDTH_IN + 0.4
+    height_in = len(trials) * sum(heights) * 0.14 * PAGE_WIDTH_IN + 0.6
     figure = Figure(figsize=(PAGE_WIDTH_IN, height_in))
+    # Titles of the first row would touch the edge.
+    top = {"rect": (0, 0, 1, 1 - TOP_IN / height_in), "hspace": 0.03}
+    if (engine := figure.get_layout_engine()) is not None:
+        engine.set(**top)
     grid = figure.add_gridspec(
         len(heights) * len(trials), FRAME_COUNT, height_ratios=heights * len(trials)
     )
-    panels = []
-    for place, trial in enumerate(trials):
-        row, kept = place * len(heights), _rows_of(result, trial)["frame"].to_numpy()
-        frames = [int(kept[index]) for index in _spread(len(kept), FRAME_COUNT)]
+    chosen = [_frames_of(result, trial) for trial in trials]
+    scale = _scale_of(result, pd.concat(chosen))
+    panels: list[Axes] = []
+    for place, (trial, rows) in enumerate(zip(trials, chosen, strict=True)):
+        row, frames = place * len(heights), [int(frame) for frame in rows["frame"]]
         for column, frame in enumerate(frames):
-            axes = plot_overlay(result, trial, figure.add_subplot(grid[row, column]), frame=frame)
-            panels.append(axes)
+            axes = figure.add_subplot(grid[row, column])
+            panels.append(plot_overlay(result, trial, axes, frame=frame, scale=scale))
             if column == 0:
                 axes.set_ylabel(f"{_name_of(result, trial)}\n{axes.get_ylabel()}")
             else:
@@ -315,41 +222,32 @@ def _plot_movies(result: Result, trials: Sequence[int]) -> Figure:
         if has_time:
             axes = plot_trace(result, trial, figure.add_subplot(grid[row + 1, :]), marked=frames)
             if place == 0:
-                axes.legend(
-                    loc="upper right",
-                    bbox_to_anchor=(1, 1.12),
-                    ncols=2,
-                    frameon=True,
-                    framealpha=1,
-                    edgecolor="none",
-                )
-    _plot_color_scale(figure, panels, "attention (of the highest in the frame)")
+                axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2)
+    draw_color_bar(figure, panels, scale)
     return figure
 
 
-def overlay_colors() -> ListedColormap:
-    """Return the colors of a map that covers more of the stimulus the higher it is."""
-    values = np.linspace(0, 1, 256)
-    colors = colormaps[OVERLAY_MAP](values)
-    colors[:, 3] = OPACITY * np.sqrt(values)
-    return ListedColormap(colors, name="overlay")
+def _frames_of(result: Result, trial: int) -> pd.DataFrame:
+    """Return the rows of the frames of a movie that are drawn."""
+    rows = _rows_of(result, trial)
+    return rows.iloc[_spread(len(rows), FRAME_COUNT)]
 
 
-def _plot_color_scale(figure: Figure, panels: Sequence[Axes], label: str) -> None:
-    scale = ScalarMappable(Normalize(0, 1), overlay_colors())
-    bar = figure.colorbar(
-        scale,
-        ax=list(panels),
-        location="right",
-        shrink=0.7,
-        aspect=22,
-        pad=0.015,
-        ticks=[0, 0.5, 1],
-    )
-    bar.set_label(label)
-    # Colors lie over a gray stimulus there, and so they do here.
-    bar.ax.set_facecolor("0.5")
-    bar.outline.set_visible(False)
+def _scale_of(result: Result, rows: pd.DataFrame) -> OverlayScale:
+    """Return the one scale of the maps of some rows of the table."""
+    if result.protocol.get("compatibility"):
+        return published_scale(is_movie="frame" in result.arrays.dims)
+    if "relative" not in result.arrays:
+        raise NotFittedError(
+            "the attention result holds no relative maps, as those of earlier versions do not; map "
+            "the attention again"
+        )
+    return relative_scale(rows["lowest_relative"].min(), rows["highest_relative"].max())
+
+
+def _is_nearly_even(row: pd.Series[Any]) -> bool:
+    low, high = NEARLY_EVEN
+    return bool(low <= row["lowest_relative"] and row["highest_relative"] <= high)
 
 
 def _spread(count: int, most: int) -> list[int]:
@@ -374,8 +272,3 @@ def _name_of(result: Result, trial: int) -> str:
 def _screen_of(result: Result, trial: int) -> Screen:
     mouse = str(result.arrays["mouse"].to_numpy()[trial])
     return Screen.from_dict(result.provenance["screens"][mouse])
-
-
-def _signed(value: float) -> str:
-    # A true minus sign is as wide as a plus.
-    return f"{value:.2f}".replace("-", "\N{MINUS SIGN}")
