@@ -135,7 +135,7 @@ def format_gaze(result: Result) -> str:
             row["mouse"],
             row["attention"],
             row["animal"],
-            float(row["correlation"]),
+            float(row["correlation"]) if row["status"] == "ok" else "-",
             f"{row['ci_low']:.2f} to {row['ci_high']:.2f}" if row["status"] == "ok" else "-",
             float(row["p_value"]),
             int(row["trial_count"]),
