@@ -88,7 +88,7 @@ def attention(
     from insilico.experiments.experiment import result_folder
 
     _refuse_earlier(out)
-    twin = insilico.load(model, device=device)
+    twin = insilico.load(model, device=device, data=data)
     demand_attention(twin)
     states = {"behavior": _state(behavior), "pupil_center": _state(pupil)}
     if data is not None:
