@@ -86,6 +86,9 @@ class ViViTCore(Core):
     ViV1T-closed-loop, viv1t/model/core/vivit.py.
     """
 
+    #: Parts are as large as the cache allows with one movie; more would only take memory.
+    trials_at_once = 1
+
     def __init__(
         self,
         grid: PatchGrid,

@@ -90,6 +90,9 @@ class FirstReleaseViViTCore(Core):
     #: no faster.
     trials_at_once = 1
 
+    #: Parts are as large as the cache allows with one movie; more would only take memory.
+    trials_at_once = 1
+
     def __init__(
         self,
         grid: PatchGrid,
