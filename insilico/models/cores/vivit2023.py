@@ -90,9 +90,6 @@ class FirstReleaseViViTCore(Core):
     #: no faster.
     trials_at_once = 1
 
-    #: Parts are as large as the cache allows with one movie; more would only take memory.
-    trials_at_once = 1
-
     def __init__(
         self,
         grid: PatchGrid,
