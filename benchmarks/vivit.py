@@ -20,6 +20,7 @@ import torch
 
 from insilico.models.importers import closed_loop
 from insilico.models.importers.run_folder import RunFolder
+from insilico.models.importers.translation import build_checkpoint
 from insilico.models.mouse import Mouse, neurons_table
 from insilico.screen import Screen
 
@@ -81,7 +82,9 @@ def networks(neurons, dropout=False):
     nowhere = Path("nowhere")
     run = RunFolder(nowhere, args, plain.state_dict(), {}, nowhere, "")
     mice = {"A": Mouse("A", Screen(), neurons_table(neurons))}
-    ours = closed_loop.convert(run, mice, name="ViV1T", origin={}).network
+    ours = build_checkpoint(
+        run, mice, parts=closed_loop.parts(run), name="ViV1T", origin={}
+    ).network
     return plain, ours
 
 

@@ -13,6 +13,7 @@ from insilico.errors import CheckpointError
 from insilico.models import registry
 from insilico.models.importers import closed_loop
 from insilico.models.importers.run_folder import read_run_folder
+from insilico.models.importers.translation import build_checkpoint
 from insilico.models.mouse import Mouse, neurons_table
 from insilico.screen import Screen
 
@@ -24,7 +25,7 @@ def convert(folder):
     run = read_run_folder(folder)
     counts = run.option("output_shapes", dict)
     mice = {name: Mouse(name, Screen(), neurons_table(shape[0])) for name, shape in counts.items()}
-    return closed_loop.convert(run, mice, name="run", origin={})
+    return build_checkpoint(run, mice, parts=closed_loop.parts(run), name="run", origin={})
 
 
 def imported(tmp_path, **changes):
@@ -119,8 +120,9 @@ def test_gradients_are_those_of_the_published_code(tmp_path):
         for name, value in plain.named_parameters()
     }
     state = {name: gradients.get(name, value).float() for name, value in run.state.items()}
-    renamed = closed_loop.convert(
-        dataclasses.replace(run, state=state), checkpoint.mice, name="gradients", origin={}
+    run = dataclasses.replace(run, state=state)
+    renamed = build_checkpoint(
+        run, checkpoint.mice, parts=closed_loop.parts(run), name="gradients", origin={}
     ).network
     unreached = set()
     for name, value in network.named_parameters():

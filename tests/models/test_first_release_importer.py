@@ -5,8 +5,9 @@ import torch
 from reference import first_release
 
 from insilico.errors import CheckpointError
-from insilico.models.importers.first_release import convert, describe, quirks
+from insilico.models.importers.first_release import parts, quirks
 from insilico.models.importers.run_folder import read_run_folder
+from insilico.models.importers.translation import build_checkpoint, describe
 from insilico.models.mouse import Mouse, neurons_table
 from insilico.screen import Screen
 
@@ -21,7 +22,9 @@ def checkpoint_of(folder):
     run = read_run_folder(folder)
     counts = {mouse: shape[0] for mouse, shape in run.args["output_shapes"].items()}
     mice = {mouse: Mouse(mouse, Screen(), neurons_table(n)) for mouse, n in counts.items()}
-    return convert(run, mice, name="run", origin={"file": "model_state.pt"})
+    return build_checkpoint(
+        run, mice, parts=parts(run), name="run", origin={"file": "model_state.pt"}
+    )
 
 
 def distance(ours, theirs):
@@ -214,7 +217,7 @@ def test_unknown_options_are_refused(option, value, message, tmp_path):
     text = text.replace(f"\n{option}: {args[option]}\n", f"\n{option}: {value}\n")
     (tmp_path / "args.yaml").write_text(text)
     with pytest.raises(CheckpointError, match=message):
-        describe(read_run_folder(tmp_path))
+        parts(read_run_folder(tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -243,6 +246,6 @@ def test_origin_names_what_the_weights_need(changes, phrases, tmp_path):
 
 def test_description_is_that_of_the_checkpoint(tmp_path):
     checkpoint, _ = imported(tmp_path, first_release.default_args())
-    architecture, options = describe(read_run_folder(tmp_path))
+    architecture, options = describe(parts(read_run_folder(tmp_path)))
     assert (architecture, options) == (checkpoint.architecture, checkpoint.options)
     assert quirks(options) == []

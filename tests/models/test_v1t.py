@@ -13,7 +13,7 @@ from insilico.errors import CheckpointError, ShapeError
 from insilico.models import registry
 from insilico.models.importers import frame_cores, v1t
 from insilico.models.importers.run_folder import read_run_folder
-from insilico.models.importers.translation import translate
+from insilico.models.importers.translation import build_checkpoint, describe, translate
 from insilico.models.mouse import Mouse, neurons_table
 from insilico.models.network import count_parameters
 from insilico.models.weights import load_completely
@@ -86,7 +86,9 @@ def mice_of(run):
 
 def imported(folder):
     run = read_run_folder(folder)
-    return v1t.convert(run, mice_of(run), name="example", origin={"file": "example"})
+    return build_checkpoint(
+        run, mice_of(run), parts=v1t.parts(run), name="example", origin={"file": "example"}
+    )
 
 
 def state_of(network, inputs):
@@ -294,7 +296,7 @@ def test_constant_of_other_code_is_refused(coarse_run):
     for key in ("elu1.one", "core.transformer.blocks.0.mha.scale"):
         other = dataclasses.replace(run, state={**run.state, key: torch.tensor(0.7)})
         with pytest.raises(CheckpointError, match=rf"another {key} than its options say"):
-            v1t.convert(other, mice_of(run), name="example", origin={})
+            build_checkpoint(other, mice_of(run), parts=v1t.parts(other), name="example", origin={})
 
 
 def test_missing_and_unknown_weights_are_refused(coarse_run):
@@ -305,8 +307,12 @@ def test_missing_and_unknown_weights_are_refused(coarse_run):
         ({**run.state, "core.extra": torch.zeros(1)}, "core.extra is unexpected"),
     ]:
         with pytest.raises(CheckpointError, match=f"nothing was loaded: {message}"):
-            v1t.convert(
-                dataclasses.replace(run, state=state), mice_of(run), name="example", origin={}
+            build_checkpoint(
+                dataclasses.replace(run, state=state),
+                mice_of(run),
+                parts=v1t.parts(dataclasses.replace(run, state=state)),
+                name="example",
+                origin={},
             )
 
 
@@ -329,7 +335,9 @@ def test_behavior_networks_of_earlier_code_are_found(mode, tmp_path):
         for key, v in run.state.items()
     }
     earlier = dataclasses.replace(run, state=state)
-    sha = v1t.convert(earlier, mice_of(run), name="example", origin={}).weights_sha256
+    sha = build_checkpoint(
+        earlier, mice_of(run), parts=v1t.parts(earlier), name="example", origin={}
+    ).weights_sha256
     assert sha == imported(tmp_path).weights_sha256
 
 
@@ -346,7 +354,9 @@ def test_flat_readout_is_imported_and_leaves_the_gaze_shifter_out(coarse_run):
         core[f"readouts.{mouse}.reg_scale"] = torch.tensor(0.0)
     args = {**run.args, "readout": "linear", "readout_reg_scale": 0.0}
     run = dataclasses.replace(run, state=core, args=args)
-    checkpoint = v1t.convert(run, mice_of(run), name="example", origin={})
+    checkpoint = build_checkpoint(
+        run, mice_of(run), parts=v1t.parts(run), name="example", origin={}
+    )
     images, gaze, behavior = torch.randn(2, 1, 144, 256), torch.randn(2, 2), torch.randn(2, 3)
     network = checkpoint.network
     with torch.no_grad():
@@ -387,7 +397,7 @@ def test_quirks_of_a_run_are_named(changes, expected, tmp_path):
 
 def test_description_names_architecture_and_options_without_weights(coarse_run):
     run = read_run_folder(coarse_run)
-    architecture, options = v1t.describe(dataclasses.replace(run, state={}))
+    architecture, options = describe(v1t.parts(dataclasses.replace(run, state={})))
     assert architecture == "v1t"
     assert (options.stride_px, options.token_width, options.compatibility) == (4, 20, True)
     assert options.behavior_names == ("pupil_size", "pupil_size_derivative", "running_speed")

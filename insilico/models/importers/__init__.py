@@ -19,6 +19,7 @@ from insilico.models.importers.run_folder import (
     release,
 )
 from insilico.models.importers.statistics import find_statistics
+from insilico.models.importers.translation import Part, build_checkpoint
 from insilico.models.published import BARE_WEIGHTS, TRAINING_STATE
 from insilico.models.recipes import Recipe, read_recipe, read_recipes
 from insilico.models.weights import file_sha256, read_state_dict
@@ -31,11 +32,11 @@ _RECOGNIZERS: tuple[Callable[[Mapping[str, Tensor]], str | None], ...] = (sensor
 #: ``convert(state, recipe, name=, origin=, source=)`` returns the checkpoint, by architecture.
 _CONVERTERS: dict[str, Callable[..., Checkpoint]] = {"sensorium2022": sensorium2022.convert}
 
-#: ``convert(run, mice, name=, origin=)`` returns the checkpoint, by the code that wrote the run.
-_RUNS: dict[Release, Callable[..., Checkpoint]] = {
-    "closed_loop": closed_loop.convert,
-    "first_release": first_release.convert,
-    "v1t": v1t.convert,
+#: ``parts(run)`` translates a run, by the code that wrote it.
+_RUNS: dict[Release, Callable[[RunFolder], list[Part]]] = {
+    "closed_loop": closed_loop.parts,
+    "first_release": first_release.parts,
+    "v1t": v1t.parts,
 }
 
 #: What the code that wrote a run folder is called.
@@ -133,7 +134,8 @@ def _convert_run(
     }
     which = release(run)
     origin = _run_origin(run, which, name)
-    return _RUNS[which](run, known, name=name or run.path.resolve().name, origin=origin)
+    title = name or run.path.resolve().name
+    return build_checkpoint(run, known, parts=_RUNS[which](run), name=title, origin=origin)
 
 
 def _check_recipe(run: RunFolder, checkpoint: Checkpoint, recipe: Recipe) -> None:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from insilico.errors import CheckpointError
-from insilico.models.checkpoint import Checkpoint
 from insilico.models.cores.position_encoding import sinusoid
 from insilico.models.cores.vivit_blocks import ROTARY_BASE, SCALE_OFFSET
 from insilico.models.importers import frame_cores, movie_cores
@@ -19,11 +17,9 @@ from insilico.models.importers.translation import (
     Constant,
     Part,
     Rename,
-    build_checkpoint,
     choose,
     zeros_for_biases,
 )
-from insilico.models.mouse import Mouse
 from insilico.models.readouts.attention import positional_code
 from insilico.variables import MOVIE_BEHAVIOR
 
@@ -47,43 +43,31 @@ POSITIONS = dict(
 )
 
 
-def convert(
-    run: RunFolder, mice: Mapping[str, Mouse], *, name: str, origin: Mapping[str, Any]
-) -> Checkpoint:
-    """Make a checkpoint of a run.
+def parts(run: RunFolder) -> list[Part]:
+    """Translate a run, without building its network.
 
     Parameters
     ----------
     run : RunFolder
         Options and weights.
-    mice : mapping of str to Mouse
-        What is known of each mouse of the run.
-    name : str
-        Name of the checkpoint.
-    origin : mapping
-        Where the weights come from.
 
     Returns
     -------
-    Checkpoint
-        Its origin names, under ``quirks``, what the published code does that ours would not, and
-        the weights need.
+    list of Part
+        For :func:`~insilico.models.importers.translation.build_checkpoint`.
 
     Raises
     ------
     CheckpointError
-        If an option is unknown or the weights do not match the options; they are named.
+        If an option is unknown or impossible; it is named.
+
+    References
+    ----------
+    ViV1T-closed-loop, train.py, viv1t/model and viv1t/checkpoint.py.
     """
-    core_part = choose(run, "core", _CORES)(run)
+    core = choose(run, "core", _CORES)(run)
     readout = choose(run, "readout", _READOUTS)
-    shared = _shared(run, reads_core_state=core_part.reads_state)
-    return build_checkpoint(
-        run,
-        mice,
-        parts=[core_part, readout(run), shared],
-        name=name,
-        origin=origin,
-    )
+    return [core, readout(run), _shared(run, reads_core_state=core.reads_state)]
 
 
 def _shared(run: RunFolder, *, reads_core_state: bool) -> Part:

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import torch
 
 from insilico.models.architectures.core_readout import CoreReadoutOptions
 from insilico.models.architectures.vivit2023 import FirstReleaseViViTOptions
-from insilico.models.checkpoint import Checkpoint
 from insilico.models.cores.image_patches import guess_grid, patch_grid
-from insilico.models.importers import translation
 from insilico.models.importers.first_release_cores import factorized_baseline, vivit
 from insilico.models.importers.first_release_modulators import MODULATORS
 from insilico.models.importers.run_folder import RunFolder
@@ -19,64 +14,46 @@ from insilico.models.importers.translation import (
     Constant,
     Part,
     Rename,
-    build_checkpoint,
     choose,
+    describe,
     zeros_for_biases,
 )
-from insilico.models.mouse import Mouse
 from insilico.variables import MOVIE_BEHAVIOR
 
 #: Output functions by number (src/viv1t/model/model.py).
 OUTPUTS = dict(enumerate(("elu", "exponential", "softplus")))
 
 
-def convert(
-    run: RunFolder, mice: Mapping[str, Mouse], *, name: str, origin: Mapping[str, Any]
-) -> Checkpoint:
-    """Make a checkpoint of a run.
+def parts(run: RunFolder) -> list[Part]:
+    """Translate a run, without building its network.
 
     Parameters
     ----------
     run : RunFolder
         Options and weights.
-    mice : mapping of str to Mouse
-        What is known of each mouse of the run.
-    name : str
-        Name of the checkpoint.
-    origin : mapping
-        Where the weights come from.
 
     Returns
     -------
-    Checkpoint
-        Its origin names, under ``quirks``, what the published code does that ours would not, and
-        the weights need.
+    list of Part
+        For :func:`~insilico.models.importers.translation.build_checkpoint`.
 
     Raises
     ------
     CheckpointError
-        If an option is unknown or the weights do not match the options; they are named.
+        If an option is unknown or impossible; it is named.
 
     References
     ----------
     ViV1T (first release, github.com/bryanlimy/ViV1T), train.py, src/viv1t/model and
     src/viv1t/scheduler.py.
     """
-    parts = _parts(run)
-    _, options = translation.describe(parts)
-    parts.append(Part({}, quirks=quirks(options)))
-    return build_checkpoint(run, mice, parts=parts, name=name, origin=origin)
-
-
-def describe(run: RunFolder) -> tuple[str, CoreReadoutOptions]:
-    """Return the architecture of a run and its options, without building it.
-
-    Raises
-    ------
-    CheckpointError
-        If an option is unknown or impossible; it is named.
-    """
-    return translation.describe(_parts(run))
+    core = choose(run, "core", {"vivit": vivit, "factorized_baseline": factorized_baseline})(run)
+    readout = choose(run, "readout", {"gaussian2d": _gaussian, "factorized": _factorized})(run)
+    modulator = choose(run, "modulator_mode", MODULATORS)(run)
+    shared = _shared(run, core=core, others_read_state=readout.reads_state or modulator.reads_state)
+    found = [core, readout, modulator, shared]
+    _, options = describe(found)
+    return [*found, Part({}, quirks=quirks(options))]
 
 
 def quirks(options: CoreReadoutOptions) -> list[str]:
@@ -111,14 +88,6 @@ def quirks(options: CoreReadoutOptions) -> list[str]:
             "apart"
         )
     return found
-
-
-def _parts(run: RunFolder) -> list[Part]:
-    core = choose(run, "core", {"vivit": vivit, "factorized_baseline": factorized_baseline})(run)
-    readout = choose(run, "readout", {"gaussian2d": _gaussian, "factorized": _factorized})(run)
-    modulator = choose(run, "modulator_mode", MODULATORS)(run)
-    shared = _shared(run, core=core, others_read_state=readout.reads_state or modulator.reads_state)
-    return [core, readout, modulator, shared]
 
 
 def _shared(run: RunFolder, *, core: Part, others_read_state: bool) -> Part:

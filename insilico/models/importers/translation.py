@@ -150,6 +150,9 @@ class Part:
         Name in the registry, of a core.
     reads_state : bool
         Whether behavior enters a core.
+    screen_px : (int, int), optional
+        Rows and columns at which the network is shown screens, where that is not the size of the
+        published stimuli.
     """
 
     options: Mapping[str, Any]
@@ -159,6 +162,7 @@ class Part:
     additions: Mapping[str, Tensor] = dataclasses.field(default_factory=dict)
     architecture: str = ""
     reads_state: bool = False
+    screen_px: tuple[int, int] | None = None
 
 
 def choose(
@@ -237,6 +241,12 @@ def build_checkpoint(
     origin : mapping
         Where the weights come from; ``quirks`` is added.
 
+    Returns
+    -------
+    Checkpoint
+        Its origin names, under ``quirks``, what the published code does that ours would not, and
+        the weights need.
+
     Raises
     ------
     CheckpointError
@@ -255,7 +265,16 @@ def build_checkpoint(
     for part in parts:
         state |= part.additions
     load_completely(network, state, source=source)
-    quirks = [quirk for part in parts for quirk in part.quirks]
-    return Checkpoint(
-        name, architecture, options, network.eval(), mice, {**origin, "quirks": quirks}
-    )
+    origin = {**origin, "quirks": [quirk for part in parts for quirk in part.quirks]}
+    sizes = [part.screen_px for part in parts if part.screen_px]
+    shown = {mouse: _at_size(known, *sizes) for mouse, known in mice.items()}
+    return Checkpoint(name, architecture, options, network.eval(), shown, origin)
+
+
+def _at_size(mouse: Mouse, *screen_px: tuple[int, int]) -> Mouse:
+    """Return a mouse with its screen at the last of some sizes, or as it is."""
+    if not screen_px:
+        return mouse
+    rows, columns = screen_px[-1]
+    screen = dataclasses.replace(mouse.screen, height_px=rows, width_px=columns)
+    return dataclasses.replace(mouse, screen=screen)

@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Mapping
 from pathlib import PurePosixPath
-from typing import Any
 
 from insilico.models.architectures.cropped_image import CroppedImageOptions
 from insilico.models.architectures.image_baselines import CompactTransformerOptions
 from insilico.models.architectures.v1t import V1TOptions
-from insilico.models.checkpoint import Checkpoint
 from insilico.models.cores.image_patches import guess_grid, patch_grid
 from insilico.models.cropper import crop_grid, crop_shape
-from insilico.models.importers import translation
 from insilico.models.importers.run_folder import RunFolder
 from insilico.models.importers.translation import (
     Constant,
     Part,
     Rename,
-    build_checkpoint,
     choose,
+    describe,
 )
 from insilico.models.importers.v1t_cores import translate_core
-from insilico.models.mouse import Mouse
 from insilico.variables import IMAGE_BEHAVIOR
 
 #: Rows and columns of the image after resizing (V1T, src/v1t/models/image_cropper.py).
@@ -36,64 +30,37 @@ CROP_MODES, READOUT_MODES = (1, 3, 4), (2, 3, 4)
 BEHAVIOR_CROP_MODE = 4
 
 
-def convert(
-    run: RunFolder, mice: Mapping[str, Mouse], *, name: str, origin: Mapping[str, Any]
-) -> Checkpoint:
-    """Make a checkpoint of a run.
+def parts(run: RunFolder) -> list[Part]:
+    """Translate a run, without building its network.
 
     Parameters
     ----------
     run : RunFolder
         Options and weights.
-    mice : mapping of str to Mouse
-        What is known of each mouse of the run.
-    name : str
-        Name of the checkpoint.
-    origin : mapping
-        Where the weights come from.
 
     Returns
     -------
-    Checkpoint
-        Its origin names, under ``quirks``, what the published code does that ours would not, and
-        the weights need.
-
-    Raises
-    ------
-    CheckpointError
-        If an option is unknown or the weights do not match the options; they are named.
-
-    References
-    ----------
-    V1T, train.py, src/v1t/models and src/v1t/utils/scheduler.py.
-    """
-    parts = _parts(run)
-    _, options = translation.describe(parts)
-    parts.append(Part({}, quirks=quirks(options)))
-    checkpoint = build_checkpoint(run, mice, parts=parts, name=name, origin=origin)
-    if not (checkpoint.network.frame_sizes and _resizes(run)):
-        return checkpoint
-    # The core sees all of every image, made smaller: so do experiments and recordings, which are
-    # read at that size. Images as large as the published ones are taken, too.
-    rows, columns = options.core_px
-    smaller = {
-        mouse: dataclasses.replace(
-            known, screen=dataclasses.replace(known.screen, height_px=rows, width_px=columns)
-        )
-        for mouse, known in mice.items()
-    }
-    return dataclasses.replace(checkpoint, mice=smaller)
-
-
-def describe(run: RunFolder) -> tuple[str, CroppedImageOptions]:
-    """Return the architecture of a run and its options, without building it.
+    list of Part
+        For :func:`~insilico.models.importers.translation.build_checkpoint`.
 
     Raises
     ------
     CheckpointError
         If an option is unknown or impossible; it is named.
+
+    References
+    ----------
+    V1T, train.py, src/v1t/models and src/v1t/utils/scheduler.py.
     """
-    return translation.describe(_parts(run))
+    core = translate_core(run)
+    readout = choose(run, "readout", {"gaussian2d": _gaussian, "linear": _linear})
+    found = [core, readout(run), _shared(run, core_reads_state=core.reads_state)]
+    _, options = describe(found)
+    # Where the core sees all of every image, made smaller, so do experiments and recordings, which
+    # are read at that size. Images as large as the published ones are taken, too.
+    is_whole = options.center_crop == 1 and not options.has_image_shifter
+    screen_px = options.core_px if is_whole and _resizes(run) else None
+    return [*found, Part({}, quirks=quirks(options), screen_px=screen_px)]
 
 
 def quirks(options: CroppedImageOptions) -> list[str]:
@@ -137,12 +104,6 @@ def quirks(options: CroppedImageOptions) -> list[str]:
             "not seen"
         )
     return found
-
-
-def _parts(run: RunFolder) -> list[Part]:
-    core = translate_core(run)
-    readout = choose(run, "readout", {"gaussian2d": _gaussian, "linear": _linear})
-    return [core, readout(run), _shared(run, core_reads_state=core.reads_state)]
 
 
 def _shared(run: RunFolder, *, core_reads_state: bool) -> Part:
