@@ -9,15 +9,16 @@ from reference import v1t_images
 
 from insilico.models.importers import closed_loop, first_release, v1t
 from insilico.models.importers.run_folder import read_run_folder
+from insilico.models.importers.translation import build_checkpoint
 from insilico.models.mouse import Mouse, neurons_table
 from insilico.screen import Screen
 
 
-def import_run(folder, convert):
+def import_run(folder, parts):
     run = read_run_folder(folder)
     counts = {mouse: shape[0] for mouse, shape in run.args["output_shapes"].items()}
     mice = {mouse: Mouse(mouse, Screen(), neurons_table(n)) for mouse, n in counts.items()}
-    return convert(run, mice, name="run", origin={}).network
+    return build_checkpoint(run, mice, parts=parts(run), name="run", origin={}).network
 
 
 @pytest.fixture
@@ -55,7 +56,7 @@ def by_heads(seen, heads):
 def test_images_are_attended_to_as_published(changes, tmp_path, softmaxes):
     args = v1t_images.default_args(**changes, patch_stride=2, num_blocks=3)
     published = v1t_images.write_run_folder(tmp_path, args, seed=3)
-    network = import_run(tmp_path, v1t.convert)
+    network = import_run(tmp_path, v1t.parts)
     inputs = v1t_images.random_inputs(args, trials=2, seed=4)
     mouse = next(iter(network.neuron_counts))
     state = {name: inputs[name] for name in ("behavior", "pupil_center")}
@@ -95,7 +96,7 @@ def test_movies_are_attended_to_as_published(is_causal, tmp_path, softmaxes):
     )
     args["input_shapes"]["video"] = [1, 30, 20, 28]
     published = closed_loop_reference.write_run_folder(tmp_path, args, seed=3)
-    network = import_run(tmp_path, closed_loop.convert)
+    network = import_run(tmp_path, closed_loop.parts)
     inputs = closed_loop_reference.random_inputs(args, trials=2, frames=30, seed=5)
     mouse = next(iter(network.neuron_counts))
     with torch.no_grad():
@@ -124,7 +125,7 @@ def test_movies_are_attended_to_as_published(is_causal, tmp_path, softmaxes):
 def test_movies_of_the_first_release_are_rolled_out_alike(changes, tmp_path, softmaxes):
     args = first_release_reference.default_args(**changes)
     published = first_release_reference.write_run_folder(tmp_path, args, seed=1)
-    network = import_run(tmp_path, first_release.convert)
+    network = import_run(tmp_path, first_release.parts)
     inputs = first_release_reference.random_inputs(args, trials=2, frames=30, seed=3)
     mouse = next(iter(network.neuron_counts))
     with torch.no_grad():
