@@ -220,9 +220,7 @@ class CoreReadoutNetwork(Network):
             If behavior or gaze is missing where the network needs it.
         """
         readout = self._readout_of(mouse)
-        self._check_stimulus(stimulus)
-        behavior = self._check_behavior(behavior, stimulus)
-        gaze = self._check_gaze(pupil_center, stimulus)
+        behavior, gaze = self._check_inputs(stimulus, behavior, pupil_center)
         self.core.checkpoints_activations = self.checkpoints_activations
         with _full_precision(stimulus):
             seen = self._enter(stimulus, behavior, gaze, mouse=mouse)
@@ -271,9 +269,7 @@ class CoreReadoutNetwork(Network):
                 "whose core is a transformer"
             )
         self._readout_of(mouse)
-        self._check_stimulus(stimulus)
-        behavior = self._check_behavior(behavior, stimulus)
-        gaze = self._check_gaze(pupil_center, stimulus)
+        behavior, gaze = self._check_inputs(stimulus, behavior, pupil_center)
         with _full_precision(stimulus):
             seen = self._enter(stimulus, behavior, gaze, mouse=mouse)
         maps = self.core.attention_maps(seen, self._core_state(behavior, gaze), mouse=mouse)
@@ -313,9 +309,8 @@ class CoreReadoutNetwork(Network):
 
         def predict(stimulus: Tensor, behavior: Tensor | None) -> Tensor:
             self.core.checkpoints_activations = self.checkpoints_activations
-            self._check_stimulus(stimulus)
-            behavior = self._check_behavior(behavior, stimulus)
-            gaze = self._check_gaze(spread(pupil_center, stimulus), stimulus)
+            gazes = spread(pupil_center, stimulus)
+            behavior, gaze = self._check_inputs(stimulus, behavior, gazes)
             spans = cut(len(stimulus), self.core.trials_at_once or len(stimulus))
             if stimulus.device.type != "cpu" or len(spans) <= 1:
                 return predict_some(stimulus, behavior, gaze)
@@ -372,6 +367,14 @@ class CoreReadoutNetwork(Network):
             )
         return cast(Readout, self.readout[mouse])
 
+    def _check_inputs(
+        self, stimulus: Tensor, behavior: Tensor | None, pupil_center: Tensor | None
+    ) -> tuple[Tensor | None, Tensor | None]:
+        """Return behavior and gaze as far as the network reads them; refuse what does not fit."""
+        self._check_stimulus(stimulus)
+        behavior = self._check_behavior(behavior, stimulus)
+        return behavior, self._check_gaze(pupil_center, stimulus)
+
     def _check_stimulus(self, stimulus: Tensor) -> None:
         frames = ("frame",) if self.kind == "movie" else ()
         size = self.options.height_px, self.options.width_px
@@ -389,7 +392,6 @@ class CoreReadoutNetwork(Network):
                 f"the stimulus has {stimulus.shape[2]} frames; the network takes at least "
                 f"{self.core.lost_frames + 1}, the span of its temporal kernels"
             )
-
         if self.kind == "movie" and stimulus.shape[2] > (self.longest_movie or stimulus.shape[2]):
             raise ShapeError(
                 f"the stimulus has {stimulus.shape[2]} frames; the network has positions for "

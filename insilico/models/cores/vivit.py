@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any, cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from insilico.models.attention_maps import AttentionMaps
 from insilico.models.cores.core import Core
+from insilico.models.cores.drop_path import DropPath
 from insilico.models.cores.movie_attention import draw_rows, map_movie
 from insilico.models.cores.norms import NormKind, build_norm
 from insilico.models.cores.parts import plan_parts
@@ -21,21 +22,6 @@ from insilico.models.cores.vivit_blocks import (
     RegisteredTransformer,
     build_activation,
 )
-
-
-class TokenDropout(nn.Module):
-    """Set whole tokens to zero in training, and scale those that stay."""
-
-    def __init__(self, probability: float) -> None:
-        super().__init__()
-        self.probability = probability
-
-    def forward(self, tokens: Tensor) -> Tensor:
-        """Drop tokens of ``tokens`` (…, channel)."""
-        if not self.training or self.probability == 0:
-            return tokens
-        kept = 1 - self.probability
-        return tokens * tokens.new_empty(*tokens.shape[:-1], 1).bernoulli_(kept).div_(kept)
 
 
 class ViViTCore(Core):
@@ -120,7 +106,7 @@ class ViViTCore(Core):
             norm=norm if patch_norm else None,
         )
         self.token_norm = build_norm(norm, width)
-        self.token_dropout = TokenDropout(token_dropout)
+        self.token_dropout = DropPath(token_dropout, axes=-1)
         times = grid.frames(grid.max_frames)
         self.positions = PositionEncoding(
             position_encoding, shape=grid.shape, times=times, width=width, dropout=token_dropout
