@@ -12,6 +12,7 @@ from insilico.errors import CheckpointError
 from insilico.models.cores.position_encoding import sinusoid
 from insilico.models.cores.vivit_blocks import ROTARY_BASE, SCALE_OFFSET
 from insilico.models.importers import frame_cores, movie_cores
+from insilico.models.importers.movie_networks import network_part
 from insilico.models.importers.run_folder import RunFolder
 from insilico.models.importers.translation import (
     Constant,
@@ -21,7 +22,6 @@ from insilico.models.importers.translation import (
     zeros_for_biases,
 )
 from insilico.models.readouts.attention import positional_code
-from insilico.variables import MOVIE_BEHAVIOR
 
 #: Output functions by number (viv1t/model/modules.py).
 OUTPUTS = dict(enumerate(("identity", "elu", "exponential", "softplus", "sigmoid")))
@@ -67,45 +67,17 @@ def parts(run: RunFolder) -> list[Part]:
     """
     core = choose(run, "core", _CORES)(run)
     readout = choose(run, "readout", _READOUTS)
-    return [core, readout(run), _shared(run, reads_core_state=core.reads_state)]
+    network = network_part(run, moving_readout="gaussian", core=core)
+    return [core, readout(run), network, _output_part(run)]
 
 
-def _shared(run: RunFolder, *, reads_core_state: bool) -> Part:
-    """Translate what does not depend on core or readout: sizes, gaze shifter, output."""
-    channels, _, height, width = run.movie_shape
-    mode = run.option("shifter_mode", int)
-    moves = mode > 0 and run.option("readout", str) == "gaussian"
-    reads_behavior = reads_core_state or (moves and mode == 2)
-    options = {
-        "stimulus_channels": channels,
-        "height_px": height,
-        "width_px": width,
-        "behavior_names": MOVIE_BEHAVIOR if reads_behavior else (),
-        "core_reads_behavior": reads_core_state,
-        "has_shifter": moves,
-        "shifter_reads": "behavior and gaze" if mode == 2 else "gaze",
-        "shifter_layers": run.option("shifter_layers", int, default=3),
-        "shifter_hidden_units": run.option("shifter_size", int, default=5),
-        "output": _output(run),
-    }
-    renames = [
-        Rename(r"shifters\.([^.]+)\.mlp\.(.*)", r"shifter.\1.mlp.\2"),
-        Rename(r"output_activation\.([^.]+)\.log_beta", r"output.\1.log_beta"),
-    ]
+def _output_part(run: RunFolder) -> Part:
+    renames = [Rename(r"output_activation\.([^.]+)\.log_beta", r"output.\1.log_beta")]
     constants = [
         Constant(r"output_activation\.[^.]+\.one", 1.0),
         Constant(r"output_activation\.[^.]+\.threshold", 20.0),
-        Constant(r"(shifters|readouts)\.[^.]+\.reg_scale", None),
     ]
-    quirks = []
-    if mode > 0 and not moves:
-        constants.append(Constant(r"shifters\..*", None))
-        quirks.append("this readout does not move with the gaze, so the gaze shifter is left out")
-    if (crop := run.option("center_crop", float, default=1.0)) != 1:
-        quirks.append(
-            f"the run saw the central {crop:g} of each frame, enlarged; show the network the same"
-        )
-    return Part(options, renames, constants, quirks)
+    return Part({"output": _output(run)}, renames, constants)
 
 
 def _output(run: RunFolder) -> str:

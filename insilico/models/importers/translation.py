@@ -13,6 +13,7 @@ from torch import Tensor
 from insilico.errors import CheckpointError
 from insilico.models import registry
 from insilico.models.checkpoint import Checkpoint
+from insilico.models.cores.image_patches import guess_grid, patch_grid
 from insilico.models.importers.run_folder import RunFolder
 from insilico.models.mouse import Mouse
 from insilico.models.published import OPTIONS_FILE
@@ -194,6 +195,31 @@ def choose(
             f"know; it knows {', '.join(map(str, known))}"
         )
     return known[value]
+
+
+def guessed_grid(image_px: tuple[int, int], *, patch_px: int, stride_px: int) -> list[str]:
+    """Return a sentence where the published code guesses the shape of the token grid wrong.
+
+    Parameters
+    ----------
+    image_px : (int, int)
+        Rows and columns that the patches are cut from.
+    patch_px, stride_px : int
+        Side of a patch, and distance between neighbors.
+
+    Returns
+    -------
+    list of str
+        Empty where the guess is right.
+    """
+    true = patch_grid(image_px, patch_px=patch_px, stride_px=stride_px)
+    guess = guess_grid(true[0] * true[1])
+    if guess == true:
+        return []
+    return [
+        f"tokens are laid out on a guessed grid of {guess[0]} by {guess[1]} where the true one is "
+        f"{true[0]} by {true[1]}, which scrambles features in space"
+    ]
 
 
 def zeros_for_biases(run: RunFolder) -> dict[str, Tensor]:

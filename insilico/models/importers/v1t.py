@@ -7,7 +7,6 @@ from pathlib import PurePosixPath
 from insilico.models.architectures.cropped_image import CroppedImageOptions
 from insilico.models.architectures.image_baselines import CompactTransformerOptions
 from insilico.models.architectures.v1t import V1TOptions
-from insilico.models.cores.image_patches import guess_grid, patch_grid
 from insilico.models.cropper import crop_grid, crop_shape
 from insilico.models.importers.run_folder import RunFolder
 from insilico.models.importers.translation import (
@@ -16,6 +15,7 @@ from insilico.models.importers.translation import (
     Rename,
     choose,
     describe,
+    guessed_grid,
 )
 from insilico.models.importers.v1t_cores import translate_core
 from insilico.variables import IMAGE_BEHAVIOR
@@ -84,13 +84,9 @@ def quirks(options: CroppedImageOptions) -> list[str]:
             "features in space (24 by 24 for the 18 by 32 tokens of the published size)"
         )
     if isinstance(options, V1TOptions) and options.compatibility:
-        true = patch_grid(options.core_px, patch_px=options.patch_px, stride_px=options.stride_px)
-        guess = guess_grid(true[0] * true[1])
-        if guess != true:
-            found.append(
-                f"tokens are laid out on a guessed grid of {guess[0]} by {guess[1]} where the true "
-                f"one is {true[0]} by {true[1]}, which scrambles features in space"
-            )
+        found += guessed_grid(
+            options.core_px, patch_px=options.patch_px, stride_px=options.stride_px
+        )
     if options.has_image_shifter and options.center_crop == 1:
         found.append("the crop is the whole image and leaves no room, so gaze does not move it")
     elif options.has_image_shifter:
