@@ -165,3 +165,4 @@ def test_model_without_any_correlation_still_draws():
     figure = plot_performance(dataclasses.replace(result, tables=tables))
     with style(), io.BytesIO() as file:
         figure.savefig(file, format="png", dpi=40)
+        assert file.getvalue().startswith(b"\x89PNG")
