@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 
@@ -12,6 +13,21 @@ from insilico.stimuli.stimuli import Kind
 
 #: A prepared network: standardized stimulus and behavior in, standardized responses out.
 Predict = Callable[[Tensor, Tensor | None], Tensor]
+
+
+@dataclasses.dataclass(frozen=True)
+class Reach:
+    """Which frames of a movie the answer to one of them depends on, beside itself.
+
+    Attributes
+    ----------
+    past, future : int or None
+        How many frames before it, and after it; None where there is no limit. A limited past also
+        says that it does not matter when in the trial a frame is shown.
+    """
+
+    past: int | None = None
+    future: int | None = None
 
 
 class Network(nn.Module, ABC):
@@ -52,6 +68,11 @@ class Network(nn.Module, ABC):
     def longest_movie(self) -> int | None:
         """Most frames of a movie that it answers; None, the default, for any number."""
         return None
+
+    @property
+    def reach(self) -> Reach:
+        """Frames that an answer depends on; all of them, as far as is known."""
+        return Reach()
 
     def response_frames(self, frame_count: int) -> int:
         """Return how many frames of a movie are answered: all, unless leading ones are dropped."""
