@@ -2,18 +2,150 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from insilico.errors import ShapeError, UnitsError
+from insilico.errors import ShapeError
+from insilico.statistics.checks import check_confidence, check_count, check_labels, matching_rows
 
 FloatArray = np.ndarray[Any, np.dtype[np.float64]]
+IntArray = np.ndarray[Any, np.dtype[np.int64]]
 
 #: Numbers drawn at a time, which bounds memory: 2 million indices are 16 MB.
 BLOCK_NUMBERS = 2_000_000
+
+
+class Statistic(Protocol):
+    """What summarizes samples: ``numpy.median``, ``numpy.mean`` or the like."""
+
+    def __call__(self, samples: FloatArray, /, *, axis: int) -> FloatArray:
+        """Summarize each sample along one axis."""
+
+
+class Interval(NamedTuple):
+    """A statistic and the range in which it would lie had others been drawn."""
+
+    #: float: the statistic of the values as given; NaN without any.
+    estimate: float
+    #: float: NaN with fewer than two values.
+    ci_low: float
+    #: float: NaN with fewer than two values.
+    ci_high: float
+    #: int: values that counted, which are those that are not NaN.
+    value_count: int
+
+
+def bootstrap_interval(
+    values: ArrayLike,
+    *,
+    statistic: Statistic = np.median,
+    mouse: ArrayLike | None = None,
+    confidence: float = 0.95,
+    draws: int = 2000,
+    seed: int | Sequence[int],
+) -> Interval:
+    """Return a statistic over neurons, or trials, with its percentile interval.
+
+    Parameters
+    ----------
+    values : float array, shape (neuron,)
+        One a neuron, or a trial; NaN are left out.
+    statistic : callable
+        As ``numpy.median``: takes an array and ``axis``. Of one whose estimate is biased in small
+        samples, such as a standard deviation, the interval is too short.
+    mouse : array, shape (neuron,), optional
+        The mouse of each neuron: mice are drawn first, then neurons within each drawn mouse. The
+        interval then speaks of other mice. A handful of mice gives too short a one: with M mice the
+        spread between them comes out short by the factor (M - 1) / M, and three are hardly enough.
+    confidence : float
+        Share of the draws that the interval holds, between 0 and 1.
+    draws : int
+        Number of samples.
+    seed : int or sequence of int
+        Of the draws.
+
+    Returns
+    -------
+    Interval
+
+    Raises
+    ------
+    ShapeError
+        If the values have more than one axis, or there is not one mouse a value.
+    UnitsError
+        If ``confidence`` is not between 0 and 1 or ``draws`` is below 1.
+
+    References
+    ----------
+    Efron & Tibshirani 1993, An Introduction to the Bootstrap, ch. 13 (percentile interval).
+    Saravanan, Berman & Sober 2020, Neurons, Behavior, Data Analysis, and Theory 3(5),
+    arXiv:2007.07797 (mice, then neurons).
+    """
+    known = np.asarray(values, float)
+    if known.ndim != 1:
+        raise ShapeError(f"values of shape {known.shape}; give one a neuron, or one a trial")
+    labels = check_labels(known, mouse, "mouse")
+    labels, known = labels[~np.isnan(known)], known[~np.isnan(known)]
+    samples = bootstrap_statistics(
+        known[:, None], statistic=statistic, mouse=labels, draws=draws, seed=seed
+    )
+    low, high = percentile_interval(samples[:, 0], confidence=confidence)
+    estimate = float(statistic(known, axis=0)) if len(known) else float("nan")
+    return Interval(estimate, low, high, len(known))
+
+
+def bootstrap_statistics(
+    values: FloatArray,
+    *,
+    statistic: Statistic = np.median,
+    mouse: ArrayLike | None = None,
+    draws: int = 2000,
+    seed: int | Sequence[int],
+) -> FloatArray:
+    """Return a statistic of samples of neurons, drawn with replacement.
+
+    Parameters
+    ----------
+    values : float array, shape (neuron, column)
+        Without NaN; every column sees the same samples. Trials may stand for neurons.
+    statistic : callable
+        As ``numpy.median``: takes an array and ``axis``.
+    mouse : array, shape (neuron,), optional
+        Draw mice first, then as many neurons of each drawn mouse as it has.
+    draws : int
+        Number of samples.
+    seed : int or sequence of int
+        Of the draws.
+
+    Returns
+    -------
+    float array, shape (draw, column)
+        NaN with fewer than two neurons, whose statistic cannot vary.
+
+    Raises
+    ------
+    ShapeError
+        If there is not one mouse a value.
+    UnitsError
+        If ``draws`` is below 1.
+    """
+    check_count(draws, "bootstrap draws")
+    labels = check_labels(values, mouse, "mouse")
+    result = np.full((draws, values.shape[1]), np.nan)
+    if len(values) < 2:
+        return result
+    rng = np.random.default_rng(seed)
+    if labels.any():
+        for draw in range(draws):
+            result[draw] = statistic(values[_draw_nested(labels, rng)], axis=0)
+        return result
+    for block, chosen in _draw_blocks(len(values), draws, rng):
+        for column in range(values.shape[1]):
+            result[block, column] = statistic(values[:, column][chosen], axis=1)
+    return result
 
 
 def bootstrap_means(
@@ -43,20 +175,7 @@ def bootstrap_means(
     UnitsError
         If ``draws`` is below 1.
     """
-    if draws < 1:
-        raise UnitsError(f"{draws!r} bootstrap draws; give at least 1, better 1000 or more")
-    count = len(values)
-    means = np.full((draws, values.shape[1]), np.nan)
-    if count < 2:
-        return means
-    rng = np.random.default_rng(seed)
-    block = max(1, BLOCK_NUMBERS // count)
-    for first in range(0, draws, block):
-        size = min(block, draws - first)
-        chosen = rng.integers(count, size=(size, count))
-        for column in range(values.shape[1]):
-            means[first : first + size, column] = values[:, column][chosen].mean(axis=1)
-    return means
+    return bootstrap_statistics(values, statistic=np.mean, draws=draws, seed=seed)
 
 
 def bootstrap_correlations(
@@ -93,15 +212,8 @@ def bootstrap_correlations(
     UnitsError
         If ``draws`` is below 1.
     """
-    one, two = np.asarray(first, float), np.asarray(second, float)
-    labels = np.arange(len(one)) if trial is None else np.asarray(trial)
-    if one.ndim != 1 or two.shape != one.shape or labels.shape != one.shape:
-        raise ShapeError(
-            f"traces of shapes {one.shape} and {two.shape} with trials of shape {labels.shape}; "
-            "give two values and a trial a row"
-        )
-    if draws < 1:
-        raise UnitsError(f"{draws!r} bootstrap draws; give at least 1, better 1000 or more")
+    one, two, labels = matching_rows(first, second, trial)
+    check_count(draws, "bootstrap draws")
     # About the means, sums of squares keep their digits.
     one, two = one - one.mean(), two - two.mean()
     columns = np.stack([np.ones_like(one), one, two, one * one, two * two, one * two], axis=1)
@@ -109,12 +221,8 @@ def bootstrap_correlations(
     sums = np.zeros((index.max() + 1, columns.shape[1]))
     np.add.at(sums, index.ravel(), columns)
     drawn = np.empty((draws, columns.shape[1]))
-    rng = np.random.default_rng(seed)
-    block = max(1, BLOCK_NUMBERS // len(sums))
-    for start in range(0, draws, block):
-        size = min(block, draws - start)
-        chosen = rng.integers(len(sums), size=(size, len(sums)))
-        drawn[start : start + size] = sums[chosen].sum(axis=1)
+    for block, chosen in _draw_blocks(len(sums), draws, np.random.default_rng(seed)):
+        drawn[block] = sums[chosen].sum(axis=1)
     count, total_one, total_two, square_one, square_two, product = drawn.T
     power_one, power_two = square_one - total_one**2 / count, square_two - total_two**2 / count
     varies = (power_one > 1e-12 * sums[:, 3].sum()) & (power_two > 1e-12 * sums[:, 4].sum())
@@ -135,7 +243,26 @@ def percentile_interval(samples: FloatArray, *, confidence: float = 0.95) -> tup
     ----------
     Efron & Tibshirani 1993, An Introduction to the Bootstrap, ch. 13 (percentile interval).
     """
-    if not 0 < confidence < 1:
-        raise UnitsError(f"a confidence of {confidence!r}; give one between 0 and 1, such as 0.95")
+    check_confidence(confidence)
     low, high = np.quantile(samples, [(1 - confidence) / 2, (1 + confidence) / 2])
     return float(low), float(high)
+
+
+def _draw_blocks(
+    count: int, draws: int, rng: np.random.Generator
+) -> Iterator[tuple[slice, IntArray]]:
+    """Yield which draws come next and the rows of each, shape (draw, count)."""
+    block = max(1, BLOCK_NUMBERS // count)
+    for first in range(0, draws, block):
+        size = min(block, draws - first)
+        yield slice(first, first + size), rng.integers(count, size=(size, count))
+
+
+def _draw_nested(labels: IntArray, rng: np.random.Generator) -> IntArray:
+    """Return the rows of one sample: groups drawn, then rows within each."""
+    counts = np.bincount(labels)
+    order, starts = np.argsort(labels, kind="stable"), np.cumsum(counts) - counts
+    occupied = np.flatnonzero(counts)
+    drawn = occupied[rng.integers(len(occupied), size=len(occupied))]
+    size = np.repeat(counts[drawn], counts[drawn])
+    return order[np.repeat(starts[drawn], counts[drawn]) + rng.integers(size)]

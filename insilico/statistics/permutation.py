@@ -8,7 +8,8 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from insilico.errors import CatalogError, ShapeError, UnitsError
+from insilico.errors import CatalogError, ShapeError
+from insilico.statistics.checks import check_count, matching_rows
 from insilico.statistics.correlation import correlate_rows
 from insilico.statistics.selectivity import (
     HARMONIC,
@@ -170,15 +171,8 @@ def correlation_permutation_test(
     The correction by one: Phipson & Smyth 2010, doi:10.2202/1544-6115.1585. Trials must be
     exchangeable: a drift over the session in both traces passes for a correlation.
     """
-    one, two = np.asarray(first, float), np.asarray(second, float)
-    labels = np.arange(len(one)) if trial is None else np.asarray(trial)
-    if one.ndim != 1 or two.shape != one.shape or labels.shape != one.shape:
-        raise ShapeError(
-            f"traces of shapes {one.shape} and {two.shape} with trials of shape {labels.shape}; "
-            "give two values and a trial a row"
-        )
-    if shuffle_count < 1:
-        raise UnitsError(f"{shuffle_count!r} shuffles; give at least 1, better 1000 or more")
+    one, two, labels = matching_rows(first, second, trial)
+    check_count(shuffle_count, "shuffles")
     observed = float(correlate_rows(one[None], two[None])[0])
     if not np.isfinite(observed):
         return CorrelationTest(observed, float("nan"))
@@ -226,8 +220,7 @@ def _check(
         )
     if index not in HARMONIC:
         raise CatalogError(f"no selectivity index {index!r}; choose one of {sorted(HARMONIC)}")
-    if shuffle_count < 1:
-        raise UnitsError(f"{shuffle_count!r} shuffles; give at least 1, better 1000 or more")
+    check_count(shuffle_count, "shuffles")
     distinct, labels = np.unique(np.round(direction % 360.0, 6) % 360.0, return_inverse=True)
     fewest = int(np.bincount(labels).min(initial=len(labels)))
     if fewest < 2:

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import stats
 
-from insilico.errors import UnitsError
+from insilico.errors import ShapeError, UnitsError
 from insilico.statistics import bootstrap
-from insilico.statistics.bootstrap import bootstrap_means, percentile_interval
+from insilico.statistics.bootstrap import (
+    bootstrap_interval,
+    bootstrap_means,
+    percentile_interval,
+)
 
 
 def interval_of(values, *, confidence=0.95, draws=2000, seed=0):
@@ -62,3 +67,78 @@ def test_confidence_outside_its_range_is_refused(confidence):
 def test_no_draws_are_refused():
     with pytest.raises(UnitsError, match="0 bootstrap draws"):
         bootstrap_means(np.ones((2, 1)), draws=0, seed=0)
+
+
+def covers(values, truth, **options):
+    low, high = bootstrap_interval(values, **options)[1:3]
+    return low <= truth <= high
+
+
+def trimmed_mean(samples, *, axis):
+    return stats.trim_mean(samples, 0.2, axis=axis)
+
+
+@pytest.mark.parametrize("statistic", [np.median, np.mean, trimmed_mean])
+def test_interval_of_any_statistic_covers_its_truth(statistic):
+    rng = np.random.default_rng(5)
+    covered = [
+        covers(
+            rng.normal(size=100),
+            0.0,
+            statistic=statistic,
+            confidence=0.8,
+            draws=300,
+            seed=seed,
+        )
+        for seed in range(300)
+    ]
+    assert np.mean(covered) == pytest.approx(0.8, abs=0.08)
+
+
+def test_missing_values_are_left_out_and_counted():
+    values = np.random.default_rng(6).normal(size=40)
+    holed = np.r_[values[:7], np.nan, values[7:], np.nan]
+    assert bootstrap_interval(holed, seed=1) == bootstrap_interval(values, seed=1)
+    assert bootstrap_interval(holed, seed=1).value_count == 40
+
+
+def test_no_values_have_neither_estimate_nor_interval():
+    interval = bootstrap_interval([np.nan], seed=0)
+    assert np.isnan(interval[:3]).all()
+    assert interval.value_count == 0
+
+
+def test_mice_that_differ_widen_the_interval_to_cover_the_mean_of_all_mice():
+    rng = np.random.default_rng(7)
+    mouse = np.repeat(np.arange(12), 30)
+    nested, flat = [], []
+    for seed in range(200):
+        values = rng.normal(size=12)[mouse] + rng.normal(size=len(mouse))
+        options = {"statistic": np.mean, "confidence": 0.8, "draws": 200, "seed": seed}
+        nested.append(covers(values, 0.0, mouse=mouse, **options))
+        flat.append(covers(values, 0.0, **options))
+    assert np.mean(nested) == pytest.approx(0.78, abs=0.1)
+    assert np.mean(flat) < 0.45
+
+
+def test_draws_of_mice_hold_only_their_own_neurons():
+    labels = np.array([0, 2, 0, 2, 2, 0, 2])
+    rng = np.random.default_rng(8)
+    sizes = set()
+    for _ in range(50):
+        rows = bootstrap._draw_nested(labels, rng)
+        sizes.add(tuple(np.bincount(labels[rows], minlength=3)))
+    assert sizes == {(6, 0, 0), (3, 0, 4), (0, 0, 8)}
+
+
+def test_one_mouse_is_drawn_as_neurons_alone():
+    values = np.random.default_rng(9).normal(size=20)
+    alone = bootstrap_interval(values, seed=3)
+    assert bootstrap_interval(values, mouse=["B"] * 20, seed=3) == alone
+
+
+def test_labels_that_do_not_match_are_refused():
+    with pytest.raises(ShapeError, match="one label a value"):
+        bootstrap_interval(np.ones(3), mouse=[1, 2], seed=0)
+    with pytest.raises(ShapeError, match="one a neuron"):
+        bootstrap_interval(np.ones((3, 2)), seed=0)
