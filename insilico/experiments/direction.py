@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
-from insilico.errors import ShapeError
-from insilico.experiments.experiment import Accumulator, Block, Experiment, Given, Setting
+from insilico.experiments.experiment import Accumulator, Experiment, Setting
+from insilico.experiments.presentations import Measure, Presentations, own
 from insilico.experiments.protocols import Protocol, require
+from insilico.experiments.sites import Site
 from insilico.fits.von_mises import fit_von_mises
 from insilico.screen import Screen
 from insilico.statistics.permutation import selectivity_permutation_test
@@ -115,79 +116,6 @@ class DirectionProtocol(Protocol):
         require(self.shuffle_count >= 1, "shuffle_count must be 1 or more")
 
 
-class PatternResponses(Accumulator):
-    """Mean response, and its modulation at the drift frequency, for every presented grating."""
-
-    def __init__(self, setting: Setting[DirectionProtocol]) -> None:
-        self._setting = setting
-        self._conditions: list[pd.DataFrame] = []
-        self._mean: list[np.ndarray[Any, Any]] = []
-        self._first_harmonic: list[np.ndarray[Any, Any]] = []
-
-    def add(self, block: Block) -> None:
-        """Average the window of each presentation."""
-        self._conditions.append(block.conditions)
-        if self._setting.kind == "image":
-            self._mean.append(block.responses.astype(np.float64))
-            self._first_harmonic.append(np.full(block.responses.shape, np.nan))
-            return
-        protocol, screen = self._setting.protocol, self._setting.screen
-        start, stop = (
-            screen.frames(time_s) for time_s in (protocol.window_start_s, protocol.window_end_s)
-        )
-        conditions = block.conditions
-        trial = conditions["trial"].to_numpy() - block.trials.start
-        first = conditions["onset_frame"].to_numpy() + start - block.first_frame
-        frames = first[:, None] + np.arange(stop - start)
-        if frames.size and (frames.min() < 0 or frames.max() >= block.responses.shape[2]):
-            raise ShapeError(
-                f"the window of {stop - start} frames after a grating reaches frame "
-                f"{frames.max()}, and there are responses to {block.responses.shape[2]} frames; "
-                "shorten the window or respond to more frames"
-            )
-        windows = np.stack(
-            [block.responses[row][:, columns] for row, columns in zip(trial, frames, strict=True)]
-        ).astype(np.float64)
-        self._mean.append(windows.mean(2))
-        turns = conditions["temporal_frequency_hz"].to_numpy() / screen.frame_rate_hz
-        self._first_harmonic.append(
-            np.stack(
-                [_modulation(window, turn) for window, turn in zip(windows, turns, strict=True)]
-            )
-        )
-
-    def state(self) -> dict[str, np.ndarray[Any, Any]]:
-        """Return the presentations so far."""
-        if not self._mean:
-            return {}
-        conditions = pd.concat(self._conditions)
-        return {
-            "mean": np.concatenate(self._mean),
-            "first_harmonic": np.concatenate(self._first_harmonic),
-            **{f"condition_{name}": conditions[name].to_numpy() for name in conditions},
-        }
-
-    def restore(self, state: Mapping[str, np.ndarray[Any, Any]]) -> None:
-        """Take up from what :meth:`state` returned."""
-        if not state:
-            return
-        prefix = "condition_"
-        columns = {
-            name[len(prefix) :]: values for name, values in state.items() if name.startswith(prefix)
-        }
-        self._conditions = [pd.DataFrame(columns)]
-        self._mean = [state["mean"]]
-        self._first_harmonic = [state["first_harmonic"]]
-
-    def collected(self) -> tuple[pd.DataFrame, FloatArray, FloatArray]:
-        """Return conditions, mean responses and first harmonics (presentation, neuron)."""
-        return (
-            pd.concat(self._conditions, ignore_index=True),
-            np.concatenate(self._mean),
-            np.concatenate(self._first_harmonic),
-        )
-
-
 class Direction(Experiment[DirectionProtocol]):
     """Direction and orientation tuning.
 
@@ -200,9 +128,15 @@ class Direction(Experiment[DirectionProtocol]):
     name = "direction"
     protocol_type = DirectionProtocol
     summary_columns = ("osi", "dsi", "half_width_deg", "f1_f0")
+    statuses = STATUS
+    quick: ClassVar[Mapping[str, Any]] = {
+        "direction_count": 8,
+        "orientation_count": 8,
+        "movie_phase_count": 1,
+    }
 
     def stimuli(
-        self, protocol: DirectionProtocol, screen: Screen, kind: Kind, given: Given | None = None
+        self, protocol: DirectionProtocol, screen: Screen, kind: Kind, site: Site | None = None
     ) -> Stimuli:
         """Return one grating a trial: drifting after gray for movies, still for images."""
         conditions = grating_conditions(protocol, kind)
@@ -230,17 +164,32 @@ class Direction(Experiment[DirectionProtocol]):
             lead + screen.frames(protocol.window_end_s),
         )
 
-    def accumulator(self, setting: Setting[DirectionProtocol]) -> PatternResponses:
+    def accumulator(self, setting: Setting[DirectionProtocol]) -> Presentations:
         """Return an empty list of presentations."""
-        return PatternResponses(setting)
+        protocol, screen = setting.protocol, setting.screen
+        window = screen.frames(protocol.window_start_s), screen.frames(protocol.window_end_s)
+
+        def modulation(responses: FloatArray, conditions: pd.DataFrame) -> FloatArray:
+            if setting.kind == "image":
+                return np.full(responses.shape[:2], np.nan)
+            turns = conditions["temporal_frequency_hz"].to_numpy() / screen.frame_rate_hz
+            return np.stack(
+                [_modulation(shown, turn) for shown, turn in zip(responses, turns, strict=True)]
+            )
+
+        return Presentations(
+            setting,
+            {"mean": Measure(*window), "first_harmonic": Measure(*window, reduce=modulation)},
+        )
 
     def conclude(
         self, accumulator: Accumulator, setting: Setting[DirectionProtocol]
     ) -> tuple[dict[str, pd.DataFrame], xr.Dataset]:
         """Average presentations into tuning curves, and measure and fit these."""
-        if not isinstance(accumulator, PatternResponses):
-            raise TypeError("direction concludes from the presentations it accumulated itself")
-        conditions, responses, harmonics = accumulator.collected()
+        presentations = own(accumulator, self.name)
+        conditions = presentations.conditions()
+        responses = presentations.collected("mean")
+        harmonics = presentations.collected("first_harmonic")
         is_image = setting.kind == "image"
         axis = "orientation_deg" if is_image else "direction_deg"
         angle_deg = np.unique(conditions[axis])

@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -16,6 +16,7 @@ import xarray as xr
 
 from insilico.errors import CatalogError, ShapeError
 from insilico.experiments.protocols import Protocol
+from insilico.experiments.sites import Site, one_site
 from insilico.results import Responses, Result
 from insilico.screen import Screen
 from insilico.stimuli.stimuli import Kind, Stimuli
@@ -65,6 +66,10 @@ class Block:
         What the neurons answered.
     first_frame : int
         The frame of the trial that ``responses[..., 0]`` belongs to.
+    site : int
+        Number of the site whose stimuli these are.
+    rows : int array, shape (neuron,), or None
+        Rows of the neurons table that answered; None for all.
     """
 
     trials: range
@@ -72,6 +77,8 @@ class Block:
     frames: Callable[[], np.ndarray[Any, Any]]
     responses: np.ndarray[Any, Any]
     first_frame: int = 0
+    site: int = 0
+    rows: np.ndarray[Any, np.dtype[np.int64]] | None = None
 
 
 class Accumulator(ABC):
@@ -147,18 +154,33 @@ class Experiment(ABC, Generic[P]):
         Which twins can answer it.
     summary_columns : tuple of str
         What the command line summarizes over neurons.
+    statuses : mapping of str to str
+        What each value of the column ``status`` means.
+    quick : mapping
+        Values of the protocol with which a test of every experiment takes seconds.
     """
 
     name: str
     protocol_type: type[P]
     kinds: tuple[Kind, ...] = ("image", "movie")
     summary_columns: tuple[str, ...]
+    statuses: ClassVar[Mapping[str, str]]
+    quick: ClassVar[Mapping[str, Any]]
+
+    def requires(self, protocol: P, kind: Kind) -> tuple[str, ...]:
+        """Return the experiments whose results this one builds on; none by default."""
+        return ()
+
+    def sites(self, setting: Setting[P]) -> list[Site]:
+        """Return where neurons are asked: all of them by the same stimuli, by default.
+
+        An experiment that only looks at earlier results has no site.
+        """
+        return one_site(len(setting.neurons))
 
     @abstractmethod
-    def stimuli(
-        self, protocol: P, screen: Screen, kind: Kind, given: Given | None = None
-    ) -> Stimuli:
-        """Return what is shown."""
+    def stimuli(self, protocol: P, screen: Screen, kind: Kind, site: Site | None = None) -> Stimuli:
+        """Return what is shown at a site; all sites show as many trials and patterns."""
 
     @abstractmethod
     def window(self, protocol: P, screen: Screen, kind: Kind) -> tuple[int, int] | None:
@@ -222,7 +244,7 @@ class Experiment(ABC, Generic[P]):
             has_trial_noise=responses.has_trial_noise,
             jobs=jobs,
         )
-        stimuli = self.stimuli(protocol, screen, kind, given)
+        stimuli = self.stimuli(protocol, screen, kind)
         conditions = stimuli.conditions if responses.conditions is None else responses.conditions
         accumulator = self.accumulator(setting)
         trial_count = len(responses.values)
@@ -249,10 +271,13 @@ def make_block(
     *,
     first_frame: int,
     frames: Callable[[], np.ndarray[Any, Any]],
+    site: int = 0,
+    rows: np.ndarray[Any, np.dtype[np.int64]] | None = None,
 ) -> Block:
     """Put the responses to some trials together with the conditions they were shown in."""
     first, last = np.searchsorted(conditions["trial"], [trials.start, trials.stop])
-    return Block(trials, conditions.iloc[first:last], frames, responses, first_frame)
+    shown = conditions.iloc[first:last]
+    return Block(trials, shown, frames, responses, first_frame, site, rows)
 
 
 def result_folder(run: Path, experiment: str) -> Path:

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
 from insilico.errors import ShapeError
-from insilico.experiments.experiment import Accumulator, Block, Experiment, Given, Setting
+from insilico.experiments.experiment import Accumulator, Block, Experiment, Setting
 from insilico.experiments.protocols import Protocol, require
 from insilico.experiments.reverse_correlation import (
     EnergyFeatures,
@@ -25,6 +25,7 @@ from insilico.experiments.reverse_correlation import (
     Maps,
     combine_components,
 )
+from insilico.experiments.sites import Site
 from insilico.fits.errors import errors_from_halves
 from insilico.fits.gaussian import fit_gaussians
 from insilico.screen import Screen
@@ -256,9 +257,11 @@ class Retinotopy(Experiment[RetinotopyProtocol]):
     name = "retinotopy"
     protocol_type = RetinotopyProtocol
     summary_columns = ("x_deg", "y_deg", "sigma_major_deg", "sigma_minor_deg")
+    statuses = STATUS
+    quick: ClassVar[Mapping[str, Any]] = {"image_count": 1000, "frame_count": 1000}
 
     def stimuli(
-        self, protocol: RetinotopyProtocol, screen: Screen, kind: Kind, given: Given | None = None
+        self, protocol: RetinotopyProtocol, screen: Screen, kind: Kind, site: Site | None = None
     ) -> Stimuli:
         """Return the noise: one image a trial, or movies of fresh frames after gray."""
 

@@ -186,6 +186,13 @@ class RunFolder:
         self._check(experiment, entry, protocol)
         return Result.load(self.path / experiment) if entry["state"] == "finished" else None
 
+    def result(self, experiment: str) -> Result | None:
+        """Return the finished result of an experiment with whatever protocol, or None."""
+        entry = self._record["experiments"].get(experiment)
+        if entry is None or entry["state"] != "finished" or not (self.path / experiment).exists():
+            return None
+        return Result.load(self.path / experiment)
+
     def parts(self, experiment: str, protocol: Mapping[str, Any]) -> Parts:
         """Note that an experiment is under way, and return where its parts are kept.
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import hashlib
 import logging
 import os
 import signal
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from insilico.experiments.experiment import (
 )
 from insilico.experiments.protocols import Protocol, read_protocol
 from insilico.experiments.run_folder import Parts, RunFolder
+from insilico.experiments.sites import Site
 from insilico.progress import progress_bar
 from insilico.results import Result
 from insilico.stimuli.stimuli import Stimuli
@@ -62,7 +64,7 @@ def run(
     Parameters
     ----------
     experiment : str
-        "retinotopy" or "direction".
+        One of :data:`insilico.experiments.EXPERIMENTS`.
     twin : Twin
         Who is asked.
     protocol : str, Path or Protocol, optional
@@ -72,7 +74,7 @@ def run(
     mouse, neurons, behavior
         As for :meth:`insilico.Twin.respond`.
     given : mapping of str to Result, optional
-        Earlier results that the experiment builds on.
+        Earlier results that the experiment builds on; those that ``out`` holds are found there.
     out : path, optional
         A run folder: the result is saved in it, and an interrupted measurement is continued.
     jobs : int, optional
@@ -105,34 +107,46 @@ def run(
     _check_request(question, twin, jobs)
     values = _protocol(question, protocol, overrides)
     screen = twin.screen(mouse)
-    prepared = twin.prepare(
+    prepare = functools.partial(
+        twin.prepare,
         mouse,
-        neurons=neurons,
         behavior=behavior,
         is_gray=True,
         window=question.window(values, screen, twin.kind),
     )
+    prepared = prepare(neurons=neurons)
     identity = describe(twin, prepared)
-    stimuli = question.stimuli(values, screen, twin.kind, given)
     # Whatever cannot be drawn is refused before anything is written.
-    stimuli.render(range(1))
+    if len(sample := question.stimuli(values, screen, twin.kind)):
+        sample.render(range(1))
     folder = None if out is None else RunFolder.open(out, identity, command=command)
     if folder is not None and (finished := folder.finished(experiment, values.to_dict())):
         logger.info("%s is finished already: %s", experiment, folder.path / experiment)
         return finished
-    parts = Parts(None) if folder is None else folder.parts(experiment, values.to_dict())
     setting = Setting(
         values,
         twin.kind,
         screen,
         prepared.neurons_table(),
-        given=given or {},
+        given=_earlier(question, values, twin, given or {}, folder),
         jobs=jobs or os.cpu_count() or 1,
-        keep=parts.keep,
     )
+    sites = question.sites(setting)
+    shows = [question.stimuli(values, screen, twin.kind, site) for site in sites]
+    parts = Parts(None) if folder is None else folder.parts(experiment, values.to_dict())
+    setting = dataclasses.replace(setting, keep=parts.keep)
     started = time.monotonic()
     accumulator = question.accumulator(setting)
-    measured = _measure(stimuli, prepared, accumulator, parts, label=experiment, shown=progress)
+    measured = _measure(
+        [
+            _Show(site, stimuli, functools.partial(prepare, neurons=prepared.neurons[site.rows]))
+            for site, stimuli in zip(sites, shows, strict=True)
+        ],
+        accumulator,
+        parts,
+        label=experiment,
+        shown=progress,
+    )
     tables, arrays = _conclude(question, accumulator, setting, measured, parts, shown=progress)
     provenance = {
         **identity,
@@ -170,6 +184,15 @@ def describe(twin: Twin, prepared: PreparedTwin) -> dict[str, Any]:
         "precision": prepared.precision,
         "screen": prepared.mouse.screen.to_dict(),
     }
+
+
+@dataclasses.dataclass(frozen=True)
+class _Show:
+    """What is shown at a site, and how to get those who see it ready."""
+
+    site: Site
+    stimuli: Stimuli
+    prepare: Callable[[], PreparedTwin]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -219,16 +242,26 @@ def _protocol(
     )
 
 
+def _earlier(
+    question: Experiment[Any], protocol: Any, twin: Twin, given: Given, folder: RunFolder | None
+) -> dict[str, Result]:
+    """Return the earlier results that an experiment builds on: given ones, or the run folder's."""
+    found = {}
+    for name in question.requires(protocol, twin.kind):
+        result = given.get(name) or (None if folder is None else folder.result(name))
+        if result is None:
+            raise ProtocolError(
+                f"{question.name} builds on {name}, which has not been run on these neurons; run "
+                f"it first: insilico run {name} {question.name}, with the same options"
+            )
+        found[name] = result
+    return found
+
+
 def _measure(
-    stimuli: Stimuli,
-    prepared: PreparedTwin,
-    accumulator: Accumulator,
-    parts: Parts,
-    *,
-    label: str,
-    shown: bool,
+    shows: Sequence[_Show], accumulator: Accumulator, parts: Parts, *, label: str, shown: bool
 ) -> _Measured:
-    """Show the stimuli block by block, from where an earlier run stopped."""
+    """Show the stimuli site by site and block by block, from where an earlier run stopped."""
     saved = parts.load_state()
     done, is_finished, is_adding = 0, False, False
     if saved is not None:
@@ -237,28 +270,31 @@ def _measure(
     digest = hashlib.sha256()
     resumed_at = done
     last_save = time.monotonic()
-    with progress_bar(label, len(stimuli), shown=shown) as advance:
+    total = sum(len(show.stimuli) for show in shows)
+    with progress_bar(label, total, shown=shown) as advance:
         advance(done)
         try:
-            for trials in stimuli.blocks():
-                if is_finished or trials.start < done:
-                    continue
-                frames = stimuli.render(trials)
+            for before, site, trials, prepared in _blocks(shows, done):
+                if is_finished:
+                    break
+                show = shows[site]
+                frames = show.stimuli.render(trials)
                 responses = prepared.respond(frames, first_trial=trials.start, on_batch=advance)
-                first_frame = prepared.first_frame(stimuli.trial_frames)
                 block = make_block(
-                    stimuli.conditions,
+                    show.stimuli.conditions,
                     trials,
                     responses,
-                    first_frame=first_frame,
+                    first_frame=prepared.first_frame(show.stimuli.trial_frames),
                     frames=lambda frames=frames: frames,  # type: ignore[misc]
+                    site=site,
+                    rows=show.site.rows,
                 )
                 with _finishing_first():
                     is_adding = True
                     accumulator.add(block)
                     digest.update(np.ascontiguousarray(frames).tobytes())
-                    done, is_adding = trials.stop, False
-                is_finished = done == len(stimuli) or accumulator.is_enough()
+                    done, is_adding = before + trials.stop, False
+                is_finished = done == total or accumulator.is_enough()
                 if time.monotonic() - last_save > SAVE_EVERY_S:
                     parts.save_state(accumulator.state(), done, is_finished)
                     last_save = time.monotonic()
@@ -267,8 +303,33 @@ def _measure(
             if not is_adding:
                 parts.save_state(accumulator.state(), done, is_finished)
             raise
-    stimulus_id = digest.hexdigest() if resumed_at == 0 else stimuli.identify(done)
+    stimulus_id = digest.hexdigest() if resumed_at == 0 else _identify(shows, done)
     return _Measured(done, stimulus_id, is_finished)
+
+
+def _blocks(shows: Sequence[_Show], done: int) -> Iterator[tuple[int, int, range, PreparedTwin]]:
+    """Yield what is still to be shown: trials before the site, its number, trials, and who sees it.
+
+    A twin is made ready once a site, and not for sites that are done.
+    """
+    before = 0
+    for site, show in enumerate(shows):
+        rest = [block for block in show.stimuli.blocks() if before + block.start >= done]
+        if rest:
+            prepared = show.prepare()
+            yield from ((before, site, block, prepared) for block in rest)
+        before += len(show.stimuli)
+
+
+def _identify(shows: Sequence[_Show], trial_count: int) -> str:
+    """Return the hash of the first trials over all sites; draws them once more."""
+    digest = hashlib.sha256()
+    for show in shows:
+        shown = min(trial_count, len(show.stimuli))
+        for frames in show.stimuli.frames(shown):
+            digest.update(frames.tobytes())
+        trial_count -= shown
+    return digest.hexdigest()
 
 
 def _conclude(

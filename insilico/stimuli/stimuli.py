@@ -119,11 +119,16 @@ class Stimuli:
         """SHA-256 of every frame in order, as bytes of the drawn dtype; draws everything once."""
         return self.identify(len(self))
 
-    def identify(self, trial_count: int) -> str:
-        """Return the hash of the first trials alone; draws them once."""
-        digest = hashlib.sha256()
+    def frames(self, trial_count: int) -> Iterator[np.ndarray[Any, Any]]:
+        """Draw the first trials, block by block."""
         for block in self.blocks():
             shown = range(block.start, min(block.stop, trial_count))
             if shown:
-                digest.update(np.ascontiguousarray(self.render(shown)).tobytes())
+                yield np.ascontiguousarray(self.render(shown))
+
+    def identify(self, trial_count: int) -> str:
+        """Return the hash of the first trials alone; draws them once."""
+        digest = hashlib.sha256()
+        for frames in self.frames(trial_count):
+            digest.update(frames.tobytes())
         return digest.hexdigest()
