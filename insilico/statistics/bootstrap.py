@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -10,12 +10,9 @@ from numpy.typing import ArrayLike
 
 from insilico.errors import ShapeError
 from insilico.statistics.checks import check_confidence, check_count, check_labels, matching_rows
+from insilico.statistics.resampling import draw_blocks, draw_nested, draw_within
 
 FloatArray = np.ndarray[Any, np.dtype[np.float64]]
-IntArray = np.ndarray[Any, np.dtype[np.int64]]
-
-#: Numbers drawn at a time, which bounds memory: 2 million indices are 16 MB.
-BLOCK_NUMBERS = 2_000_000
 
 
 class Statistic(Protocol):
@@ -140,9 +137,9 @@ def bootstrap_statistics(
     rng = np.random.default_rng(seed)
     if labels.any():
         for draw in range(draws):
-            result[draw] = statistic(values[_draw_nested(labels, rng)], axis=0)
+            result[draw] = statistic(values[draw_nested(labels, rng)], axis=0)
         return result
-    for block, chosen in _draw_blocks(len(values), draws, rng):
+    for block, chosen in draw_blocks(len(values), draws, rng):
         for column in range(values.shape[1]):
             result[block, column] = statistic(values[:, column][chosen], axis=1)
     return result
@@ -176,6 +173,72 @@ def bootstrap_means(
         If ``draws`` is below 1.
     """
     return bootstrap_statistics(values, statistic=np.mean, draws=draws, seed=seed)
+
+
+def bootstrap_differences(
+    first: FloatArray,
+    second: FloatArray,
+    *,
+    statistic: Statistic = np.median,
+    mouse: tuple[ArrayLike, ArrayLike] | None = None,
+    draws: int = 2000,
+    seed: int | Sequence[int],
+) -> FloatArray:
+    """Return the difference of a statistic between samples of two sets of neurons.
+
+    Parameters
+    ----------
+    first, second : float array, shape (neuron,)
+        Without NaN; other neurons in each, so their numbers may differ.
+    statistic : callable
+        As ``numpy.median``: takes an array and ``axis``.
+    mouse : pair of array, shape (neuron,), optional
+        The mouse of each neuron of both sets. One draw of mice serves both, then neurons of each
+        set are drawn within each drawn mouse.
+    draws : int
+        Number of samples.
+    seed : int or sequence of int
+        Of the draws.
+
+    Returns
+    -------
+    float array, shape (draw,)
+        First minus second; NaN with fewer than two neurons in either set. Draws of mice without a
+        neuron of one set are left out.
+
+    Raises
+    ------
+    ShapeError
+        If there is not one mouse a value.
+    UnitsError
+        If ``draws`` is below 1.
+    """
+    check_count(draws, "bootstrap draws")
+    if min(len(first), len(second)) < 2:
+        return np.full(draws, np.nan)
+    if mouse is None:
+        seeds = np.random.SeedSequence(seed).generate_state(2)
+        one, two = (
+            bootstrap_statistics(
+                values[:, None], statistic=statistic, draws=draws, seed=int(own_seed)
+            )[:, 0]
+            for values, own_seed in zip((first, second), seeds, strict=True)
+        )
+        return one - two
+    both = np.concatenate([first, second])
+    labels = check_labels(both, np.concatenate([np.asarray(part) for part in mouse]), "mouse")
+    parts = (labels[: len(first)], labels[len(first) :])
+    rng = np.random.default_rng(seed)
+    result = np.full(draws, np.nan)
+    for draw in range(draws):
+        mice = rng.integers(labels.max() + 1, size=labels.max() + 1)
+        one, two = (
+            values[draw_within(part, mice, rng)]
+            for values, part in zip((first, second), parts, strict=True)
+        )
+        if len(one) and len(two):
+            result[draw] = statistic(one, axis=0) - statistic(two, axis=0)
+    return result[~np.isnan(result)]
 
 
 def bootstrap_correlations(
@@ -221,7 +284,7 @@ def bootstrap_correlations(
     sums = np.zeros((index.max() + 1, columns.shape[1]))
     np.add.at(sums, index.ravel(), columns)
     drawn = np.empty((draws, columns.shape[1]))
-    for block, chosen in _draw_blocks(len(sums), draws, np.random.default_rng(seed)):
+    for block, chosen in draw_blocks(len(sums), draws, np.random.default_rng(seed)):
         drawn[block] = sums[chosen].sum(axis=1)
     count, total_one, total_two, square_one, square_two, product = drawn.T
     power_one, power_two = square_one - total_one**2 / count, square_two - total_two**2 / count
@@ -246,23 +309,3 @@ def percentile_interval(samples: FloatArray, *, confidence: float = 0.95) -> tup
     check_confidence(confidence)
     low, high = np.quantile(samples, [(1 - confidence) / 2, (1 + confidence) / 2])
     return float(low), float(high)
-
-
-def _draw_blocks(
-    count: int, draws: int, rng: np.random.Generator
-) -> Iterator[tuple[slice, IntArray]]:
-    """Yield which draws come next and the rows of each, shape (draw, count)."""
-    block = max(1, BLOCK_NUMBERS // count)
-    for first in range(0, draws, block):
-        size = min(block, draws - first)
-        yield slice(first, first + size), rng.integers(count, size=(size, count))
-
-
-def _draw_nested(labels: IntArray, rng: np.random.Generator) -> IntArray:
-    """Return the rows of one sample: groups drawn, then rows within each."""
-    counts = np.bincount(labels)
-    order, starts = np.argsort(labels, kind="stable"), np.cumsum(counts) - counts
-    occupied = np.flatnonzero(counts)
-    drawn = occupied[rng.integers(len(occupied), size=len(occupied))]
-    size = np.repeat(counts[drawn], counts[drawn])
-    return order[np.repeat(starts[drawn], counts[drawn]) + rng.integers(size)]

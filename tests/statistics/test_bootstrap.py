@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from insilico.errors import ShapeError, UnitsError
-from insilico.statistics import bootstrap
+from insilico.statistics import resampling
 from insilico.statistics.bootstrap import (
     bootstrap_interval,
     bootstrap_means,
@@ -52,7 +52,7 @@ def test_too_few_values_have_no_interval(count):
 
 def test_columns_see_the_same_samples_in_blocks_too(monkeypatch):
     values = np.random.default_rng(4).normal(size=30)
-    monkeypatch.setattr(bootstrap, "BLOCK_NUMBERS", 100)
+    monkeypatch.setattr(resampling, "BLOCK_NUMBERS", 100)
     means = bootstrap_means(np.stack([values, 2 * values + 1], axis=1), draws=50, seed=0)
     np.testing.assert_allclose(means[:, 1], 2 * means[:, 0] + 1)
     assert len(np.unique(means[:, 0])) == 50
@@ -126,7 +126,7 @@ def test_draws_of_mice_hold_only_their_own_neurons():
     rng = np.random.default_rng(8)
     sizes = set()
     for _ in range(50):
-        rows = bootstrap._draw_nested(labels, rng)
+        rows = resampling.draw_nested(labels, rng)
         sizes.add(tuple(np.bincount(labels[rows], minlength=3)))
     assert sizes == {(6, 0, 0), (3, 0, 4), (0, 0, 8)}
 
