@@ -8,7 +8,7 @@ import scipy.signal
 import scipy.stats
 
 from insilico.errors import ShapeError, UnitsError
-from insilico.statistics import bootstrap
+from insilico.statistics import resampling
 from insilico.statistics.bootstrap import bootstrap_correlations, percentile_interval
 from insilico.statistics.permutation import correlation_permutation_test, rows_of_equal_trials
 
@@ -98,7 +98,7 @@ def test_interval_covers_the_true_correlation_as_often_as_it_says():
 
 def test_drawn_trials_are_drawn_whole(monkeypatch):
     first, second, trial = slow_traces(np.random.default_rng(3), trials=6, frames=20)
-    monkeypatch.setattr(bootstrap, "BLOCK_NUMBERS", 12)
+    monkeypatch.setattr(resampling, "BLOCK_NUMBERS", 12)
     found = bootstrap_correlations(first, second, trial=trial, draws=30, seed=4)
     draw = np.random.default_rng(4)
     chosen = np.concatenate([draw.integers(6, size=(2, 6)) for _ in range(15)])
