@@ -2,20 +2,23 @@
 
 from insilico.validation.compare import (
     Validation,
-    compare_direction,
-    compare_retinotopy,
     compare_trained,
     compare_with_truth,
-    summarize,
     validate,
 )
+from insilico.validation.comparison import COMPARISONS, Comparison, find_comparison, summarize
+from insilico.validation.direction import compare_direction
+from insilico.validation.retinotopy import compare_retinotopy
 
 __all__ = [
+    "COMPARISONS",
+    "Comparison",
     "Validation",
     "compare_direction",
     "compare_retinotopy",
     "compare_trained",
     "compare_with_truth",
+    "find_comparison",
     "summarize",
     "validate",
 ]

@@ -11,10 +11,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import xarray as xr
 
 from insilico.experiments.retinotopy import RetinotopyProtocol
 from insilico.experiments.reverse_correlation import GaborBank, component_weights
+from insilico.results import Result
 from insilico.screen import Screen
+from insilico.simulation import SimulatedV1
 from insilico.simulation.kernels import spatial_kernels, temporal_kernels
 from insilico.stimuli.stimuli import Kind
 
@@ -87,6 +90,43 @@ def ideal_energy_maps(
         is_signed=False,
     )
     return np.einsum("nc,ncp->np", weights, components).reshape(-1, *bank.grid_shape)
+
+
+def planted_results(twin: SimulatedV1) -> dict[str, Result]:
+    """Return what retinotopy and direction would say if they made no error.
+
+    Experiments that build on them can so be asked alone, and asked for the truth: each neuron at
+    its own place and in its own direction.
+
+    Parameters
+    ----------
+    twin : SimulatedV1
+        Whose neurons.
+
+    Returns
+    -------
+    dict of str to Result
+        "retinotopy" and "direction", each with no more than the columns that others read. Images
+        have no direction, so it is missing there.
+    """
+    truth = twin.ground_truth
+    known = twin.neurons().assign(mouse=twin.mice[0], status="ok")
+    widths = np.sort(truth[["sigma_along_px", "sigma_across_px"]].to_numpy(), axis=1)
+    fields = known.assign(
+        x_px=truth["x_px"],
+        y_px=truth["y_px"],
+        sigma_major_px=widths[:, 1],
+        sigma_minor_px=widths[:, 0],
+    )
+    direction = truth["direction_deg"] if twin.kind == "movie" else np.nan
+    angles = known.assign(preferred_direction_deg=direction, fitted_direction_deg=direction)
+    for estimator in ("preferred", "fitted"):
+        angles[f"{estimator}_orientation_deg"] = truth["orientation_deg"]
+    provenance = {"source": "planted"}
+    return {
+        name: Result(name, {"neurons": table}, xr.Dataset(), {}, provenance)
+        for name, table in (("retinotopy", fields), ("direction", angles))
+    }
 
 
 def _subunits(
