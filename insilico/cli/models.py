@@ -22,7 +22,8 @@ _LEGEND = (
     "Weights: shipped ones are there; 'insilico models pull NAME' gets those to download and those "
     "on the Hugging Face hub; import is for a folder that you have; the rest you train. "
     "'insilico models show NAME' says where a score comes from.",
-    "Built in, with known answers: simulated-v1-image, simulated-v1-movie",
+    "Built in, with known answers: simulated-v1-image, simulated-v1-movie; with surrounds, answers "
+    "to holes and a map over cortex: simulated-v1-context-image, simulated-v1-context-movie",
 )
 
 

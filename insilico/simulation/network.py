@@ -10,9 +10,10 @@ the null subunit by ``1 - d``: a simple cell is the rectified real part of the w
 energy cell the weighted sum of squared moduli (Adelson & Bergen 1985, doi 10.1364/JOSAA.2.000284).
 For images there is one subunit, ``z`` itself.
 
-Contrast gain and a divisive surround (:mod:`insilico.simulation.normalization`) act between
-:meth:`SimulatedV1Network.drive` and the returned response where the population has them. Behavior,
-calcium and noise belong to the recording (:mod:`insilico.simulation.responses`), not to the neuron.
+Contrast gain, the surround and answers to holes (:mod:`insilico.simulation.neighborhood`) act
+between :meth:`SimulatedV1Network.drive` and the returned response where the population has them.
+Behavior, calcium and noise belong to the recording (:mod:`insilico.simulation.responses`), not to
+the neuron.
 """
 
 from __future__ import annotations
@@ -22,10 +23,12 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from insilico.models.context import Reach
 from insilico.models.network import Network, select_neurons
 from insilico.screen import Screen
 from insilico.simulation.kernels import spatial_kernels, temporal_kernels
-from insilico.simulation.normalization import column, pool_windows
+from insilico.simulation.neighborhood import Neighborhood
+from insilico.simulation.normalization import column
 from insilico.stimuli.stimuli import Kind
 
 
@@ -36,8 +39,9 @@ class SimulatedV1Network(Network):
     ----------
     population : DataFrame
         As :func:`insilico.simulation.draw_population` draws it, with the columns of
-        :func:`insilico.simulation.draw_normalization` where neurons have a contrast gain or a
-        surround.
+        :func:`insilico.simulation.draw_normalization` and
+        :func:`insilico.simulation.draw_contextual_population` where neurons have a contrast gain,
+        a surround or answers to holes.
     screen : Screen
         Pixels and frame rate.
     kind : {"image", "movie"}
@@ -51,9 +55,7 @@ class SimulatedV1Network(Network):
     null: Tensor
     gain: Tensor
     is_energy: Tensor
-    windows: Tensor
-    strengths: Tensor
-    memory: Tensor
+    neighborhood: Neighborhood | None
 
     def __init__(
         self, population: pd.DataFrame, *, screen: Screen, kind: Kind, mouse: str = "simulated"
@@ -71,17 +73,18 @@ class SimulatedV1Network(Network):
         self._keep("null", np.stack([null.real, null.imag]))
         self._keep("gain", population["gain"].to_numpy())
         self.register_buffer("is_energy", torch.tensor(is_energy))
-        strengths = np.stack([column(population, name) for name in _STRENGTHS])
-        self.is_normalized = bool(strengths.any())
-        if self.is_normalized:
-            self._keep("windows", pool_windows(population, screen))
-            self._keep("strengths", strengths)
-            self._keep("memory", np.abs(time) / np.abs(time).sum(1, keepdims=True))
+        self.neighborhood = None
+        if any(column(population, name).any() for name in _STRENGTHS):
+            self.neighborhood = Neighborhood(population, screen=screen, is_movie=kind == "movie")
 
     @property
     def neuron_counts(self) -> dict[str, int]:
         """Number of neurons of the one mouse."""
         return {self.mouse: len(self.is_energy)}
+
+    def reach(self, frame_count: int) -> Reach:
+        """The past that the temporal filters span, all delays included; only itself in images."""
+        return Reach(past=self.preferred.shape[-1] - 1 if self.kind == "movie" else 0, future=0)
 
     def forward(
         self,
@@ -94,10 +97,10 @@ class SimulatedV1Network(Network):
     ) -> Tensor:
         """Return the noiseless responses, 0 on a gray screen."""
         gain = select_neurons(self.gain, neurons, axis=0)
-        drive = self.drive(stimulus, neurons)
-        if self.is_normalized:
-            drive = drive / self.normalization(stimulus, neurons)
-        return drive * (gain[:, None] if self.kind == "movie" else gain)
+        answer = self.drive(stimulus, neurons)
+        if self.neighborhood is not None:
+            answer = self.neighborhood(answer, stimulus, neurons)
+        return answer * (gain[:, None] if self.kind == "movie" else gain)
 
     def drive(self, stimulus: Tensor, neurons: Tensor | None = None) -> Tensor:
         """Return what the classical receptive field passes on, before any gain.
@@ -125,52 +128,12 @@ class SimulatedV1Network(Network):
         energy = preferred.square().sum(0) + null.square().sum(0)
         return torch.where(is_energy[:, None], energy, simple)
 
-    def normalization(self, stimulus: Tensor, neurons: Tensor | None = None) -> Tensor:
-        """Return what the drive is divided by, 1 on a gray screen.
-
-        Parameters
-        ----------
-        stimulus, neurons
-            As for :meth:`drive`.
-
-        Returns
-        -------
-        float tensor, shape (trial, neuron[, frame])
-        """
-        windows = select_neurons(self.windows, neurons, axis=1)
-        is_energy = select_neurons(self.is_energy, neurons, axis=0)
-        strengths = select_neurons(self.strengths, neurons, axis=1)
-        frames = stimulus[:, 0]
-        mean = torch.einsum("b...yx,pnyx->pbn...", frames, windows)
-        square = torch.einsum("b...yx,pnyx->pbn...", frames.square(), windows)
-        variance = square - mean.square()
-        if self.kind == "movie":
-            variance = _remember(variance, select_neurons(self.memory, neurons, axis=0))
-            is_energy, strengths = is_energy[:, None], strengths[..., None]
-        # The floor keeps the gradient of the root finite on a gray screen.
-        variance = variance.clamp_min(1e-12) * strengths[:, None].square()
-        return 1 + torch.where(is_energy, variance, variance.sqrt()).sum(0)
-
     def _keep(self, name: str, values: np.ndarray) -> None:
         self.register_buffer(name, torch.tensor(values, dtype=torch.float32))
 
 
-#: Weights of the center's and of the surround's contrast.
-_STRENGTHS = ("contrast_gain", "surround_strength")
-
-
-def _remember(variance: Tensor, memory: Tensor) -> Tensor:
-    """Average over the same past that the drive looks back on; gray comes before the first frame.
-
-    Parameters
-    ----------
-    variance : float tensor, shape (pool, trial, neuron, frame)
-    memory : float tensor, shape (neuron, lag)
-        Weights that sum to 1.
-    """
-    padded = torch.nn.functional.pad(variance.flatten(0, 1), (memory.shape[1] - 1, 0))
-    averaged = torch.nn.functional.conv1d(padded, memory.flip(-1)[:, None], groups=len(memory))
-    return averaged.view(variance.shape)
+#: Columns that bring the neighborhood into play where one of them is not 0.
+_STRENGTHS = ("contrast_gain", "surround_strength", "facilitation", "hole_strength")
 
 
 def _filter(seen: Tensor, kernel: Tensor) -> Tensor:

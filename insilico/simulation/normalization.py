@@ -27,8 +27,21 @@ from insilico.screen import Screen
 
 FloatArray = np.ndarray[Any, np.dtype[np.float64]]
 
-#: Parameters that draw nothing in: the plain receptive field.
-OFF = {"contrast_gain": 0.0, "surround_strength": 0.0, "surround_sigma_px": 8.0}
+#: Parameters that draw nothing in: the plain receptive field. The last four are those of
+#: :mod:`insilico.simulation.neighborhood`.
+OFF = {
+    "contrast_gain": 0.0,
+    "surround_strength": 0.0,
+    "surround_sigma_px": 8.0,
+    "surround_selectivity": 0.0,
+    "facilitation": 0.0,
+    "hole_strength": 0.0,
+    "hole_latency_s": 0.0,
+}
+
+#: Standard deviation of a full-contrast grating in standardized units: 127.5 / sqrt(2) gray levels
+#: over the 60 that are one unit.
+FULL_CONTRAST = 1.5
 
 #: Ranges of the drawn parameters, uniform in between. Contrast is in standardized units: a
 #: full-contrast grating has 1.5, a natural movie about 1. Semi-saturation between half of a full
@@ -64,7 +77,7 @@ def draw_normalization(population: pd.DataFrame, *, seed: int) -> pd.DataFrame:
 
 
 def column(population: pd.DataFrame, name: str) -> FloatArray:
-    """Return a parameter of normalization, off for a population that has none."""
+    """Return a parameter of the neighborhood, off for a population that has none."""
     if name in population:
         return population[name].to_numpy(float)
     return np.full(len(population), OFF[name])

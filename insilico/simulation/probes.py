@@ -1,8 +1,9 @@
 """Movies unlike the naturalistic ones: the out-of-distribution stimuli of the published recordings.
 
-Each movie is a row of patterns that follow one another, with parameters drawn anew for each:
-drifting Gabors, single dots, random-dot kinematograms, directional pink noise, flashed images. The
-kinds are those of Sensorium 2023; the numbers are ours unless said.
+Each movie is a row of patterns that follow one another: drifting Gabors, single dots, random-dot
+kinematograms, directional pink noise, flashed images. The kinds are those of Sensorium 2023; the
+numbers are ours unless said. Gabors and dots follow a design over all movies of their kind, so that
+few movies cover it evenly; the parameters of the others are drawn anew for each pattern.
 """
 
 from __future__ import annotations
@@ -15,13 +16,13 @@ import scipy.fft
 
 from insilico.screen import Screen
 from insilico.simulation.scenes import dead_leaves_images
+from insilico.stimuli import dots, gabors
 
 ByteArray = np.ndarray[Any, np.dtype[np.uint8]]
 FloatArray = np.ndarray[Any, np.dtype[np.float32]]
 
-#: How long one pattern is shown, seconds: the publications give 25 frames for Gabors and the length
-#: of a movie, and no more.
-GABOR_S = 25 / 30
+#: How long one pattern is shown, seconds: the publications give 25 frames for Gabors, about 9 for
+#: dots and the length of a movie, and no more.
 DOT_S = 0.3
 KINEMATOGRAM_S = 2.0
 NOISE_S = 0.9
@@ -29,11 +30,23 @@ FLASH_S = (0.3, 0.5)
 #: Gray between flashed images.
 GAP_S = (0.3, 0.5)
 
-GABOR_SIGMA_PX = 10.0
-GABOR_PERIOD_PX = (5.0, 16.0)
-GABOR_RATE_HZ = (1.0, 5.0)
+#: Wavelength and frequency, by their place in the bank, of three Gabors in each direction. A movie
+#: or two show one of these rows in all directions, six movies show all: 72 Gabors, of which the
+#: pairs occur as often as in the published movies, 9 a direction and 56 distinct ones
+#: (ViV1T-closed-loop, viv1t/data/metadata/ood_features/drifting_gabor; which follow each other is
+#: ours).
+GABOR_PAIRS = (((0, 2), (1, 1), (2, 0)), ((0, 2), (1, 0), (2, 1)), ((0, 1), (1, 2), (2, 0)))
 
-DOT_RADIUS_PX = (1.5, 7.0)
+#: Where dots are shown, as shares of the screen's width and height, and how large they are: those
+#: of the published movies, x 8.5 to 54.5 and y 7.5 to 28.5 of 64 x 36 px, radius mostly 4.5 to 5
+#: (ViV1T-closed-loop, viv1t/data/metadata/ood_features/gaussian_dots).
+DOT_SPAN_X = (8.5 / 63, 54.5 / 63)
+DOT_SPAN_Y = (7.5 / 35, 28.5 / 35)
+DOT_RADIUS_PX = (4.5, 5.0)
+#: Steps of a sequence that fills a square evenly, however many of its points are taken: powers of
+#: the inverse of the plastic number (Roberts 2018, "The unreasonable effectiveness of quasirandom
+#: sequences").
+EVEN_STEPS = np.array([0.7548776662466927, 0.5698402909980532])
 
 KINEMATOGRAM_DOTS = 40
 KINEMATOGRAM_RADIUS_PX = 2.0
@@ -50,62 +63,88 @@ NOISE_CONCENTRATION = 3.0
 AMPLITUDE = 125.0
 
 
-def drifting_gabors(screen: Screen, *, seed: Sequence[int], frame_count: int) -> ByteArray:
-    """Draw Gabor patches at the screen center that drift, a new direction every pattern.
+def drifting_gabors(
+    screen: Screen, *, seed: Sequence[int], frame_count: int, movie: int = 0
+) -> ByteArray:
+    """Draw the published Gabor patches at the screen center, a new one every 25 frames.
 
     Parameters
     ----------
     screen : Screen
-        Pixels, frame rate and gray.
+        Pixels, and the frame rate.
     seed : sequence of int
-        The movie is a function of the arguments.
+        Movies of one seed share a design; each is a function of the arguments.
     frame_count : int
         Frames in all.
+    movie : int
+        Which movie of the design, from 0: any 8 Gabors that follow each other from the first one
+        on have all directions, any 24 all wavelengths and frequency levels in each direction.
 
     Returns
     -------
     uint8 array, shape (frame, y, x)
-        Gray levels 0-255.
+        Gray levels 0-255; frames after the last whole Gabor show the beginning of another.
     """
-    random = np.random.default_rng([*seed, 41])
-    right, up = _grid(screen)
-    envelope = np.exp(-0.5 * (right**2 + up**2) / GABOR_SIGMA_PX**2)
-
-    def pattern(frames: int) -> FloatArray:
-        angle = random.uniform(0, 2 * np.pi)
-        along = right * np.cos(angle) + up * np.sin(angle)
-        period = np.exp(random.uniform(*np.log(GABOR_PERIOD_PX)))
-        turns = random.uniform(*GABOR_RATE_HZ) * _seconds(screen, frames)
-        phase = along / period - turns[:, None, None] + random.random()
-        return np.asarray(AMPLITUDE * envelope * np.cos(2 * np.pi * phase), np.float32)
-
-    return _join(screen, frame_count, GABOR_S, pattern)
+    count = -(-frame_count // gabors.BLOCK_FRAMES)
+    # The next movie goes on where the whole Gabors of this one end.
+    first = movie * (frame_count // gabors.BLOCK_FRAMES)
+    shown = np.array([_gabor(seed, first + block) for block in range(count)])
+    levels = gabors.drifting_gabors(
+        screen, direction_deg=shown[:, 0], wavelength=shown[:, 1], frequency=shown[:, 2]
+    )
+    # Truncated, as the published formula is (viv1t/utils/stimulus.py).
+    return levels.reshape(-1, *screen.shape)[:frame_count].astype(np.uint8)
 
 
-def gaussian_dots(screen: Screen, *, seed: Sequence[int], frame_count: int) -> ByteArray:
-    """Draw one dot with a Gaussian profile at a time, black or white, anywhere on the screen.
+def _gabor(seed: Sequence[int], number: int) -> tuple[float, float, float]:
+    """Return direction, wavelength and frequency of a Gabor by its place in the design."""
+    directions, pairs = len(gabors.DIRECTIONS_DEG), len(GABOR_PAIRS[0])
+    row, place = divmod(number, directions)
+    order = np.random.default_rng([*seed, 41, row]).permutation(directions)
+    direction = int(order[place])
+    wavelength, frequency = GABOR_PAIRS[row // pairs % len(GABOR_PAIRS)][(row + direction) % pairs]
+    return (
+        gabors.DIRECTIONS_DEG[direction],
+        gabors.WAVELENGTHS[wavelength],
+        gabors.FREQUENCIES[frequency],
+    )
+
+
+def gaussian_dots(
+    screen: Screen, *, seed: Sequence[int], frame_count: int, movie: int = 0
+) -> ByteArray:
+    """Draw one dot with a Gaussian profile at a time, half of them black and half white.
 
     Parameters
     ----------
-    screen, seed, frame_count
-        As for :func:`drifting_gabors`.
+    screen, seed, frame_count, movie
+        As for :func:`drifting_gabors`; the dots of each polarity cover the screen evenly.
 
     Returns
     -------
     uint8 array, shape (frame, y, x)
         Gray levels 0-255.
     """
+    length = max(1, screen.frames(DOT_S))
+    count = -(-frame_count // length)
     random = np.random.default_rng([*seed, 42])
-
-    def pattern(frames: int) -> FloatArray:
-        x = np.arange(screen.width_px) - random.uniform(0, screen.width_px - 1)
-        y = np.arange(screen.height_px) - random.uniform(0, screen.height_px - 1)
-        radius = np.exp(random.uniform(*np.log(DOT_RADIUS_PX)))
-        dot = np.exp(-0.5 * (x**2 + y[:, None] ** 2) / radius**2)
-        sign = random.choice([-1, 1])
-        return np.broadcast_to((sign * AMPLITUDE * dot).astype(np.float32), (frames, *dot.shape))
-
-    return _join(screen, frame_count, DOT_S, pattern)
+    # The start of each polarity's sequence, shared by all movies.
+    start = random.random((2, 2))
+    # Neighbors in the sequence are far apart, and black and white ones follow each other anyhow.
+    order = np.random.default_rng([*seed, 42, movie]).permutation(count)
+    number = movie * count + order
+    polarity = number % 2
+    place = (start[polarity] + (number // 2)[:, None] * EVEN_STEPS) % 1
+    spans = (DOT_SPAN_X, screen.width_px), (DOT_SPAN_Y, screen.height_px)
+    x, y = (
+        (low + (high - low) * place[:, axis]) * (pixels - 1)
+        for axis, ((low, high), pixels) in enumerate(spans)
+    )
+    radius = np.random.default_rng([*seed, 43, movie]).uniform(*DOT_RADIUS_PX, count)
+    levels = dots.gaussian_dots(
+        screen, x_px=x, y_px=y, radius_px=radius, polarity=1 - 2 * polarity, amplitude=AMPLITUDE
+    )
+    return np.rint(levels).astype(np.uint8).repeat(length, axis=0)[:frame_count]
 
 
 def random_dots(screen: Screen, *, seed: Sequence[int], frame_count: int) -> ByteArray:
@@ -233,12 +272,6 @@ def _dot_paths(
     x = born[0] * screen.width_px + np.cos(heading)[:, None] * speed * seconds
     y = born[1] * screen.height_px - np.sin(heading)[:, None] * speed * seconds
     return x.astype(np.float32) % screen.width_px, y.astype(np.float32) % screen.height_px
-
-
-def _grid(screen: Screen) -> tuple[Any, Any]:
-    """Return pixels to the right of the screen center, and above it."""
-    center_x, center_y = screen.center_px
-    return np.arange(screen.width_px) - center_x, (center_y - np.arange(screen.height_px))[:, None]
 
 
 def _seconds(screen: Screen, frames: int) -> np.ndarray[Any, Any]:

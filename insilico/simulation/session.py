@@ -34,6 +34,8 @@ MOVIES: dict[str, Callable[..., ByteArray]] = {
     "drifting_gabor": probes.drifting_gabors,
     "flashed_image": probes.flashed_images,
 }
+#: Sources whose movies share a design: each shows another part of it.
+DESIGNED = ("gaussian_dots", "drifting_gabor")
 IMAGES: dict[str, Callable[..., ByteArray]] = {
     "leaves": scenes.dead_leaves_images,
     "noise": scenes.noise_images,
@@ -125,13 +127,18 @@ class SimulatedSession:
         if self.options.kind == "image":
             return self._image(number)
         if number not in self._kept:
-            seed = (self.options.seed, self.mouse, number)
-            frame_count = int(self.frame_counts[trial])
-            movie = MOVIES[row["source"]](self.screen, seed=seed, frame_count=frame_count)
+            movie = self._movie(row["source"], number, int(self.frame_counts[trial]))
             if row["tier"] == "train":
                 return movie
             self._kept[number] = movie
         return self._kept[number]
+
+    def _movie(self, source: str, number: int, frame_count: int) -> ByteArray:
+        seed, draw = (self.options.seed, self.mouse), MOVIES[source]
+        if source not in DESIGNED:
+            return draw(self.screen, seed=(*seed, number), frame_count=frame_count)
+        first = int(self.trials.loc[self.trials["source"] == source, "stimulus"].min())
+        return draw(self.screen, seed=seed, frame_count=frame_count, movie=number - first)
 
     def state(self, trial: int) -> TrialState:
         """Return behavior and gaze of a trial, and what they do to the responses."""

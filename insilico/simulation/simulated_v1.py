@@ -8,6 +8,7 @@ import torch
 
 from insilico.models.mouse import Mouse, Statistics
 from insilico.screen import Screen
+from insilico.simulation.contextual import draw_contextual_population
 from insilico.simulation.network import SimulatedV1Network
 from insilico.simulation.population import draw_population
 from insilico.stimuli.stimuli import Kind
@@ -33,6 +34,10 @@ class SimulatedV1(Twin):
         The same seed gives the same neurons, as an image and as a movie twin.
     population : DataFrame, optional
         Parameters of the neurons, in place of neurons drawn from the counts and the seed.
+    contextual : bool
+        Draw neurons with surrounds, answers to holes and a map over cortex, by
+        :func:`insilico.simulation.draw_contextual_population`. Left aside where a population is
+        given.
     device, precision
         As for :class:`insilico.Twin`.
 
@@ -53,15 +58,19 @@ class SimulatedV1(Twin):
         screen: Screen | None = None,
         seed: int = 0,
         population: pd.DataFrame | None = None,
+        contextual: bool = False,
         device: str | torch.device = "auto",
         precision: str = "float32",
     ) -> None:
         screen = screen or Screen()
         origin: dict[str, object] = {"population": "given"}
+        name = f"simulated-v1-{kind}"
         if population is None:
             counts = {"simple_count": simple_count, "energy_count": energy_count}
-            population = draw_population(**counts, screen=screen, seed=seed)
+            draw = draw_contextual_population if contextual else draw_population
+            population = draw(**counts, screen=screen, seed=seed)
             origin = {"seed": seed, **counts}
+            name = f"simulated-v1-context-{kind}" if contextual else name
         known_to_all = ["neuron", "neuron_id", "kind", "x_um", "y_um", "z_um"]
         statistics = Statistics(
             stimulus_mean=float(screen.gray),
@@ -73,8 +82,8 @@ class SimulatedV1(Twin):
         super().__init__(
             SimulatedV1Network(population, screen=screen, kind=kind),
             mice={mouse.name: mouse},
-            name=f"simulated-v1-{kind}",
-            provenance={"architecture": "simulated-v1", **origin},
+            name=name,
+            provenance={"architecture": name.removesuffix(f"-{kind}"), **origin},
             device=device,
             precision=precision,
         )

@@ -54,7 +54,7 @@ FloatArray = np.ndarray[Any, np.dtype[np.floating[Any]]]
 #: File with the options.
 OPTIONS_FILE = "simulation.toml"
 #: Changes when the same options would write other recordings.
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclasses.dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -13,11 +14,15 @@ from insilico.errors import CatalogError
 from insilico.models import checkpoint, zoo
 from insilico.models.importers import import_weights, is_published
 from insilico.models.recipes import CHECKPOINT_FOLDER
-from insilico.stimuli.stimuli import Kind
 from insilico.twin.twin import Twin
 
-#: Names of the simulated twins, and what they are shown.
-SIMULATED = {"simulated-v1-image": "image", "simulated-v1-movie": "movie"}
+#: Names of the simulated twins, and the arguments of :class:`insilico.SimulatedV1` that make them.
+SIMULATED: dict[str, dict[str, Any]] = {
+    "simulated-v1-image": {"kind": "image"},
+    "simulated-v1-movie": {"kind": "movie"},
+    "simulated-v1-context-image": {"kind": "image", "contextual": True},
+    "simulated-v1-context-movie": {"kind": "movie", "contextual": True},
+}
 
 
 def load(
@@ -36,7 +41,9 @@ def load(
     model : str or Path
         A name of the zoo, such as "sensorium2022-cnn", whose weights are downloaded once; the path
         of a checkpoint folder, of a training run, or of a published weight file or run folder of
-        V1T or ViV1T as it is; or "simulated-v1-image" or "simulated-v1-movie".
+        V1T or ViV1T as it is; or a simulated V1: "simulated-v1-image", "simulated-v1-movie", and
+        "simulated-v1-context-image" and "simulated-v1-context-movie", with surrounds, answers to
+        holes and a map over cortex.
     device : str or torch.device
         Where it computes; "auto" takes a GPU where there is one.
     precision : {"float32", "float64", "bfloat16"}
@@ -70,8 +77,7 @@ def load(
     if _is_known(model, SIMULATED):
         from insilico.simulation import SimulatedV1
 
-        kind: Kind = "image" if SIMULATED[str(model)] == "image" else "movie"
-        return SimulatedV1(kind, device=device, precision=precision)
+        return SimulatedV1(**SIMULATED[str(model)], device=device, precision=precision)
     loaded = open_checkpoint(model, cache=cache, statistics=statistics, data=data)
     return Twin(
         loaded.network,

@@ -1,8 +1,10 @@
 import numpy as np
+import pandas as pd
 import pytest
 
 from insilico.simulation import probes
 from insilico.simulation.session import MOVIES
+from insilico.stimuli.gabors import drifting_gabors, gabor_bank
 
 DRAWN = {name: draw for name, draw in MOVIES.items() if draw.__module__ == probes.__name__}
 
@@ -23,13 +25,67 @@ def test_probes_change_over_the_movie_around_gray(name, screen):
     assert movie.mean() == pytest.approx(screen.gray, abs=20)
 
 
-def test_gabors_turn_at_a_new_direction_every_25_frames(screen):
-    movie = probes.drifting_gabors(screen, seed=[0], frame_count=75).astype(float) - screen.gray
-    change = np.abs(np.diff(movie, axis=0)).mean((1, 2))
-    assert np.all(change > 0)
-    assert set(np.argsort(change)[-2:]) == {24, 49}
-    # The envelope keeps the corners gray.
-    assert np.abs(movie[:, 0, 0]).max() < 3
+def test_gabors_are_the_published_ones_and_change_every_25_frames(screen):
+    movie = probes.drifting_gabors(screen, seed=[0], frame_count=75).astype(float)
+    bank = gabor_bank()
+    filters = np.floor(drifting_gabors(screen, **{name: bank[name] for name in bank}))
+    for block in movie.reshape(3, 25, 36, 64):
+        assert (filters == block).all((1, 2, 3)).sum() == 1
+
+
+def design(seed, movies, blocks=12):
+    return [probes._gabor(seed, number) for number in range(movies * blocks)]
+
+
+@pytest.mark.parametrize("movies", [2, 4, 6])
+def test_gabor_movies_show_every_direction_at_the_same_wavelengths_and_frequencies(movies):
+    shown = pd.DataFrame(design([3, 1], movies), columns=["direction", "wavelength", "frequency"])
+    counts = pd.crosstab(shown["direction"], shown["wavelength"])
+    assert (counts == movies / 2).all(axis=None)
+    assert counts.shape == (8, 3)
+    counts = pd.crosstab(shown["direction"], shown["frequency"])
+    assert (counts == movies / 2).all(axis=None)
+    pairs = shown.groupby("direction").apply(
+        lambda rows: tuple(sorted(zip(rows["wavelength"], rows["frequency"], strict=True)))
+    )
+    assert len(set(pairs)) == 1
+
+
+def test_six_gabor_movies_have_the_published_counts():
+    shown = pd.DataFrame(design([0, 0], 6), columns=["direction", "wavelength", "frequency"])
+    counts = pd.crosstab(shown["wavelength"], shown["frequency"])
+    assert counts.to_numpy().tolist() == [[0, 8, 16], [8, 8, 8], [16, 8, 0]]
+    assert len(shown.drop_duplicates()) == 56
+
+
+def test_the_second_gabor_movie_goes_on_where_the_first_ends(screen):
+    first, second = (
+        probes.drifting_gabors(screen, seed=[5], frame_count=300, movie=number) for number in (0, 1)
+    )
+    both = probes.drifting_gabors(screen, seed=[5], frame_count=600)
+    np.testing.assert_array_equal(np.concatenate([first, second]), both)
+
+
+def test_dots_of_each_polarity_cover_the_screen_in_two_movies(screen):
+    movies = [
+        probes.gaussian_dots(screen, seed=[2, 0], frame_count=315, movie=number).astype(float)
+        for number in (0, 1)
+    ]
+    deviation = np.concatenate(movies)[::9] - screen.gray
+    peak = np.abs(deviation).reshape(len(deviation), -1).argmax(axis=1)
+    y, x = np.unravel_index(peak, screen.shape)
+    sign = np.sign(deviation.reshape(len(deviation), -1)[np.arange(len(peak)), peak])
+    assert x.min() >= 8
+    assert x.max() <= 55
+    assert y.min() >= 7
+    assert y.max() <= 29
+    for polarity in (-1, 1):
+        chosen = sign == polarity
+        assert chosen.sum() == 35
+        apart = np.hypot(*(axis[chosen, None] - axis[chosen] for axis in (x, y)))
+        assert (apart + 99 * np.eye(35)).min() > 2
+        reach = np.hypot(np.arange(9, 55)[:, None] - x[chosen], 18 - y[chosen])
+        assert reach.min(axis=1).max() < 9
 
 
 def test_one_dot_is_shown_at_a_time_black_or_white(screen):
