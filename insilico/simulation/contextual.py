@@ -93,9 +93,7 @@ def draw_contextual_population(
         sigma_along_px=drawn["receptive_field_px"] / np.sqrt(drawn["aspect"]),
         sigma_across_px=drawn["receptive_field_px"] * np.sqrt(drawn["aspect"]),
         contrast_gain=contrast_gain,
-        surround_strength=_surround_strength(
-            population, contrast_gain, drawn["suppression"]
-        ),
+        surround_strength=_surround_strength(population, contrast_gain, drawn["suppression"]),
         surround_sigma_px=drawn["surround_sigma_px"],
         surround_selectivity=drawn["surround_selectivity"],
         facilitation=np.where(flips, drawn["facilitation"], 0.0),

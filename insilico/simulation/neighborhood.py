@@ -17,14 +17,16 @@ facilitation at low contrast
     ``F = T^2 / (T^2 + FACILITATION_FROM^2) * FACILITATION_UNTIL^2 / (FACILITATION_UNTIL^2 + C^2)``:
     a weak surround raises the answer, an aligned one more, until contrast in the center ends it.
 hole
-    ``hole_strength R (S / S_1)^n S^2 / (S^2 + HOLE_GATE C^2)``: an answer to contrast around a gray
-    receptive field, blind to orientation, later than the drive by ``hole_latency_s``. ``S_1`` is
-    that of a full-contrast grating, and ``R`` what the neuron answers on average to a full-contrast
-    grating of its own kind without any surround, so a strength of 1 is a hole answer as large as
-    the classical one.
+    ``hole_strength R (S / S_1)^n (1 + G_1) / (1 + (contrast_gain S)^n) g`` with the gate ``g = S^2
+    / (S^2 + HOLE_GATE C^2)`` and ``G_1 = (contrast_gain S_1)^n``: an answer to contrast around a
+    gray receptive field, blind to orientation, later than the drive by ``hole_latency_s``. ``S_1``
+    is that of a full-contrast grating, and ``R`` what the neuron answers on average to a
+    full-contrast grating of its own kind without any surround, so a strength of 1 is a hole answer
+    as large as the classical one. It grows and saturates with contrast as that does, and so it
+    rises as fast.
 
-In movies ``C^2``, ``S^2`` and ``T^2`` are averages over the same past that the drive looks back on;
-a hole averages ``C`` and ``S`` over that past, delayed.
+In movies ``C^2``, ``S^2`` and ``T^2`` are averages over the same past that the drive looks back on,
+and for a hole over that past delayed; there the numerator has the average of ``S``.
 
 References
 ----------
@@ -209,13 +211,17 @@ class Neighborhood(nn.Module):
         return self._of(self.facilitation, neurons) * rise * end
 
     def _hole(self, shown: Tensor, neurons: Tensor | None) -> Tensor:
-        deviation = shown.clamp_min(VARIANCE_FLOOR).sqrt() - VARIANCE_FLOOR**0.5
+        ring_deviation = shown[1].clamp_min(VARIANCE_FLOOR).sqrt() - VARIANCE_FLOOR**0.5
+        traces = torch.cat([shown.clamp_min(0), ring_deviation[None]])
         if self.is_movie:
             memory = select_neurons(self.hole_memory, neurons, axis=0)
-            deviation = filter_traces(deviation, memory)
-        center, ring = deviation.square()
+            traces = filter_traces(traces, memory)
+        center, ring, deviation = traces
+        is_energy = self._of(self.is_energy, neurons)
+        gain = self._of(self.strengths[0], neurons) * ring.clamp_min(VARIANCE_FLOOR).sqrt()
+        saturation = 1 + torch.where(is_energy, gain.square(), gain)
+        size = torch.where(is_energy, deviation.square(), deviation) / saturation
         gate = ring / (ring + HOLE_GATE * center + VARIANCE_FLOOR)
-        size = torch.where(self._of(self.is_energy, neurons), ring, deviation[1])
         return self._of(self.hole_size, neurons) * size * gate
 
     def _of(self, values: Tensor, neurons: Tensor | None, axis: int = 0) -> Tensor:
@@ -270,13 +276,15 @@ def filter_traces(traces: Tensor, kernel: Tensor) -> Tensor:
 
 
 def _hole_size(population: pd.DataFrame, screen: Screen, is_movie: bool) -> FloatArray:
-    """Return the answer to a hole whose surround has a standard deviation of 1."""
+    """Return the answer to a hole whose surround has a deviation of 1, before it saturates.
+
+    ``R (1 + G_1)`` is the drive of the neuron's own grating.
+    """
     strength = column(population, "hole_strength")
     if not strength.any():
         return strength
     exponent = np.where(population["cell_class"] == "energy", 2, 1)
-    gain = (column(population, "contrast_gain") * FULL_CONTRAST) ** exponent
-    classical = grating_drive(population, screen, is_movie=is_movie) / (1 + gain)
+    classical = grating_drive(population, screen, is_movie=is_movie)
     return np.asarray(strength * classical / FULL_CONTRAST**exponent)
 
 

@@ -83,7 +83,7 @@ class SimulatedV1Network(Network):
         return {self.mouse: len(self.is_energy)}
 
     def reach(self, frame_count: int) -> Reach:
-        """The past that the temporal filters span, all delays included; only itself in images."""
+        """Return the past that the temporal filters span, all delays included; none in images."""
         return Reach(past=self.preferred.shape[-1] - 1 if self.kind == "movie" else 0, future=0)
 
     def forward(

@@ -119,17 +119,17 @@ def test_gray_gives_nothing_and_uniform_light_suppresses_nothing(kind, normalize
     shape = (1, 1, 36, 64) if kind == "image" else (1, 1, 12, 36, 64)
     gray = torch.zeros(shape, dtype=torch.float64)
     assert torch.count_nonzero(network(gray, mouse="simulated")) == 0
-    np.testing.assert_allclose(network.normalization(gray), 1, atol=1e-5)
-    np.testing.assert_allclose(network.normalization(gray + 1.5), 1, atol=2e-3)
+    np.testing.assert_allclose(network.neighborhood.normalization(gray), 1, atol=1e-5)
+    np.testing.assert_allclose(network.neighborhood.normalization(gray + 1.5), 1, atol=2e-3)
 
 
 def test_normalization_of_movies_equals_a_plain_loop(normalized, screen):
     cell = normalized.iloc[[0]]
     network = SimulatedV1Network(cell, screen=screen, kind="movie").double()
     movie = torch.randn(20, 36, 64, generator=torch.Generator().manual_seed(1)).double()
-    found = network.normalization(movie[None, None])[0, 0].numpy()
+    found = network.neighborhood.normalization(movie[None, None])[0, 0].numpy()
     frames, windows = movie.numpy(), pool_windows(cell, screen)[:, 0]
-    memory = network.memory[0].numpy()
+    memory = network.neighborhood.memory[0].numpy()
     exponent = 2 if cell["cell_class"].iloc[0] == "energy" else 1
     strength = cell[["contrast_gain", "surround_strength"]].to_numpy()[0]
     variance = np.array([[(w * f**2).sum() - (w * f).sum() ** 2 for f in frames] for w in windows])
