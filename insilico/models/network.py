@@ -2,32 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
+from insilico.models.context import Lead, Reach
 from insilico.stimuli.stimuli import Kind
 
 #: A prepared network: standardized stimulus and behavior in, standardized responses out.
 Predict = Callable[[Tensor, Tensor | None], Tensor]
-
-
-@dataclasses.dataclass(frozen=True)
-class Reach:
-    """Which frames of a movie the answer to one of them depends on, beside itself.
-
-    Attributes
-    ----------
-    past, future : int or None
-        How many frames before it, and after it; None where there is no limit. A limited past also
-        says that it does not matter when in the trial a frame is shown.
-    """
-
-    past: int | None = None
-    future: int | None = None
 
 
 class Network(nn.Module, ABC):
@@ -69,9 +55,8 @@ class Network(nn.Module, ABC):
         """Most frames of a movie that it answers; None, the default, for any number."""
         return None
 
-    @property
-    def reach(self) -> Reach:
-        """Frames that an answer depends on; all of them, as far as is known."""
+    def reach(self, frame_count: int) -> Reach:
+        """Return which frames an answer depends on in trials of so many; all, by default."""
         return Reach()
 
     def response_frames(self, frame_count: int) -> int:
@@ -142,7 +127,12 @@ class Network(nn.Module, ABC):
         """
 
     def prepare(
-        self, mouse: str, *, neurons: Tensor, pupil_center: Tensor | None = None
+        self,
+        mouse: str,
+        *,
+        neurons: Tensor,
+        pupil_center: Tensor | None = None,
+        lead: Lead | None = None,
     ) -> Predict:
         """Return the same function for fixed neurons and a fixed gaze, as fast as it can be made.
 
@@ -157,11 +147,14 @@ class Network(nn.Module, ABC):
             Indices of the asked neurons.
         pupil_center : float tensor, shape (2,), optional
             One standardized gaze for all trials.
+        lead : Lead, optional
+            What comes before every stimulus; movies alone.
 
         Returns
         -------
         callable
-            ``predict(stimulus, behavior)`` with the shapes of :meth:`forward`.
+            ``predict(stimulus, behavior)`` with the shapes of :meth:`forward`. Where there is a
+            lead, stimulus and behavior begin after it, and so do the responses.
         """
 
         def predict(stimulus: Tensor, behavior: Tensor | None) -> Tensor:
@@ -175,7 +168,25 @@ class Network(nn.Module, ABC):
             )
             return answer
 
-        return predict
+        return predict if lead is None else self.show_lead(predict, lead)
+
+    def show_lead(self, predict: Predict, lead: Lead) -> Predict:
+        """Return a function of what follows a lead from one of whole trials.
+
+        Of the lead only those frames are shown that an answer reaches.
+        """
+
+        def predict_after(stimulus: Tensor, behavior: Tensor | None) -> Tensor:
+            frames = stimulus.shape[2]
+            past = self.reach(lead.frame_count + frames).past
+            shown = lead.frame_count if past is None else min(past, lead.frame_count)
+            if behavior is not None:
+                before = cast(Tensor, lead.states(behavior, shown))
+                behavior = torch.cat([before, behavior], dim=2)
+            whole = torch.cat([lead.frames(stimulus, shown), stimulus], dim=2)
+            return predict(whole, behavior)[..., -frames:]
+
+        return predict_after
 
 
 def count_parameters(network: nn.Module) -> int:

@@ -12,9 +12,11 @@ import torch
 from torch import Tensor
 
 from insilico.errors import ShapeError, StimulusError, UnitsError
+from insilico.models.context import Lead
 from insilico.models.mouse import Mouse
-from insilico.models.network import Network, Predict
+from insilico.models.network import Network
 from insilico.screen import Screen
+from insilico.twin.plan import FastPath
 from insilico.twin.units import ResponseUnits, StimulusUnits
 
 FloatArray = np.ndarray[Any, np.dtype[np.floating[Any]]]
@@ -52,6 +54,10 @@ class PreparedTwin:
         Whether the networks of an ensemble are kept apart.
     plan : {"fast", "plain"}
         How it is computed; the answers are equal to rounding.
+    lead_frames : int
+        Frames of gray that come before every stimulus of a movie model, and are not given with it.
+    gray_level : float
+        That gray, standardized.
     """
 
     networks: Sequence[Network]
@@ -66,7 +72,9 @@ class PreparedTwin:
     pupil_center: FloatArray | None
     members: bool
     plan: str
-    predicts: Sequence[Predict]
+    paths: Sequence[FastPath]
+    lead_frames: int = 0
+    gray_level: float = 0.0
 
     @property
     def kind(self) -> str:
@@ -113,8 +121,7 @@ class PreparedTwin:
         stacked = torch.stack([answer.to(self.dtype) for answer in answers])
         responses = stacked if self.members else stacked.mean(0)
         neuron_axis = responses.ndim - (2 if self.kind == "movie" else 1)
-        responses = self.response_units.scale(responses, self.neurons, neuron_axis)
-        return self._cut(responses, seen.shape[2])
+        return self.response_units.scale(responses, self.neurons, neuron_axis)
 
     def standardize(
         self, stimulus: Tensor, trials: slice = slice(None)
@@ -211,15 +218,48 @@ class PreparedTwin:
     def _ask(
         self, member: int, seen: Tensor, behavior: Tensor | None, pupil_center: Tensor | None
     ) -> Tensor:
+        """Return the responses of one network, in the window."""
+        gray = None
+        if self.lead_frames:
+            gray = Lead(self.lead_frames, torch.full_like(seen[0, :, 0, 0, 0], self.gray_level))
         if self.plan == "fast":
-            return self.predicts[member](seen, behavior)
-        return self.networks[member](
-            seen,
+            path = self.paths[member]
+            if self.kind == "image":
+                return path.image(seen, behavior)
+            is_steady = self.behavior is None or self.behavior.ndim == 1
+            window = self._window_of(seen)
+            return path.movie(seen, behavior, window=window, gray=gray, is_steady=is_steady)
+        whole = seen if gray is None else torch.cat([gray.frames(seen), seen], dim=2)
+        responses = self.networks[member](
+            whole,
             mouse=self.mouse.name,
             neurons=torch.from_numpy(self.neurons).to(self.device),
             behavior=behavior,
             pupil_center=pupil_center,
         )
+        if self.kind == "image":
+            return responses
+        start, stop = self._window_of(seen)
+        available = whole.shape[2] - responses.shape[2]
+        return responses[..., start - available : stop - available]
+
+    def _window_of(self, seen: Tensor) -> tuple[int, int]:
+        """Return the frames of the trial that are answered: the window, or all there are.
+
+        Raises
+        ------
+        ShapeError
+            If there are no answers to some of them.
+        """
+        frame_count = self.lead_frames + seen.shape[2]
+        available = self._first_available(frame_count)
+        start, stop = (available, frame_count) if self.window is None else self.window
+        if not available <= start < stop <= frame_count:
+            raise ShapeError(
+                f"the window of frames {start} to {stop} was asked; movies of {frame_count} frames "
+                f"have responses from frame {available} up to frame {frame_count}, end exclusive"
+            )
+        return start, stop
 
     def _rows(self, state: FloatArray | None, trials: slice, like: Tensor) -> Tensor | None:
         """Return one standardized state a trial of the batch, and one a frame of a movie."""
@@ -229,9 +269,9 @@ class PreparedTwin:
         rows = rows.expand(len(like), -1) if rows.ndim == 1 else rows[trials]
         if len(rows) != len(like):
             raise _wrong_trial_count(len(state), (trials.start or 0) + len(like))
-        if self.kind == "movie" and rows.ndim == 2:
-            return rows[..., None].expand(-1, -1, like.shape[2])
-        frames = like.shape[2] if self.kind == "movie" else None
+        frames = self.lead_frames + like.shape[2] if self.kind == "movie" else None
+        if frames is not None and rows.ndim == 2:
+            return rows[..., None].expand(-1, -1, frames)
         if rows.shape[2:] != (() if frames is None else (frames,)):
             raise ShapeError(
                 f"behavior or pupil_center has shape {tuple(rows.shape)}; give (trial, variable) "
@@ -241,18 +281,6 @@ class PreparedTwin:
 
     def _first_available(self, frame_count: int) -> int:
         return frame_count - self.networks[0].response_frames(frame_count)
-
-    def _cut(self, responses: Tensor, frame_count: int) -> Tensor:
-        if self.kind == "image" or self.window is None:
-            return responses
-        start, stop = self.window
-        available = self._first_available(frame_count)
-        if not available <= start < stop <= frame_count:
-            raise ShapeError(
-                f"the window of frames {start} to {stop} was asked; movies of {frame_count} frames "
-                f"have responses from frame {available} up to frame {frame_count}, end exclusive"
-            )
-        return responses[..., start - available : stop - available]
 
 
 def _wrong_trial_count(given: int, shown: int) -> ShapeError:

@@ -23,9 +23,16 @@ from insilico.screen import Screen
 from insilico.stimuli.stimuli import Kind, Stimuli
 from insilico.twin.adapter import ModuleNetwork
 from insilico.twin.behavior import behavior_state, pupil_state
+from insilico.twin.plan import PLANS, FastPath, Plan
 from insilico.twin.prepared import PRECISIONS, PreparedTwin, check_screen, check_values
 from insilico.twin.selection import NeuronSelection, choose_mouse, choose_neurons
-from insilico.twin.units import InputUnits, OutputUnits, response_units, stimulus_units
+from insilico.twin.units import (
+    InputUnits,
+    OutputUnits,
+    response_units,
+    standardized_gray,
+    stimulus_units,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -198,7 +205,8 @@ class Twin:
         output_units: OutputUnits | None = None,
         members: bool = False,
         is_gray: bool = False,
-        plan: Literal["auto", "plain"] = "auto",
+        plan: Plan = "auto",
+        lead_frames: int = 0,
     ) -> PreparedTwin:
         """Fix everything but the stimulus, once, so that asking again is cheap.
 
@@ -211,6 +219,9 @@ class Twin:
             ``input_units`` is then that of behavior and gaze alone.
         plan : {"auto", "plain"}
             "plain" computes everything, as the reference for the fast path.
+        lead_frames : int
+            Gray frames that come before every stimulus of a movie model, and are not given with
+            it. The window counts them; behavior and gaze that change in time have them.
 
         Returns
         -------
@@ -220,7 +231,16 @@ class Twin:
         ------
         MouseError, NeuronError, UnitsError, ShapeError
             If an argument does not fit the twin.
+        StimulusError
+            If an image model is to see gray before its stimuli.
         """
+        if lead_frames < 0 or (lead_frames and self.kind == "image"):
+            raise StimulusError(
+                f"{lead_frames} frames of gray are to come before each stimulus; give 0 or more to "
+                "a model of movies, and none to a model of images"
+            )
+        if plan not in PLANS:
+            raise UnitsError(f"plan is {plan!r}; give one of {', '.join(PLANS)}")
         chosen = self.mouse(mouse)
         asked = choose_neurons(neurons, len(chosen.neurons))
         units = stimulus_units(input_units, chosen, is_gray=is_gray)
@@ -243,12 +263,14 @@ class Twin:
             pupil_center=gaze,
             members=members,
             plan="fast" if is_fast else "plain",
-            predicts=[
-                member.prepare(chosen.name, neurons=index, pupil_center=fixed_gaze)
+            paths=[
+                FastPath(member, chosen.name, neurons=index, pupil_center=fixed_gaze)
                 for member in self._networks
             ]
             if is_fast
             else (),
+            lead_frames=lead_frames,
+            gray_level=standardized_gray(chosen) if lead_frames else 0.0,
         )
 
     def respond(

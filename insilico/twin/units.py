@@ -83,6 +83,24 @@ def stimulus_units(asked: InputUnits | None, mouse: Mouse, *, is_gray: bool) -> 
     return StimulusUnits("gray", statistics.stimulus_mean, statistics.stimulus_std)
 
 
+def standardized_gray(mouse: Mouse) -> float:
+    """Return what the gray of a mouse's screen is to a network.
+
+    Raises
+    ------
+    UnitsError
+        If the mouse has no stimulus statistics.
+    """
+    statistics = mouse.statistics
+    if statistics.stimulus_mean is None or statistics.stimulus_std is None:
+        raise UnitsError(
+            f"frames of gray are to come before the stimulus, and mouse {mouse.name} has no "
+            f"stimulus statistics to standardize them{reason(mouse, 'stimulus')}; give the gray "
+            "with the stimulus, or import the model with statistics"
+        )
+    return (mouse.screen.gray - statistics.stimulus_mean) / statistics.stimulus_std
+
+
 def response_units(asked: OutputUnits | None, mouse: Mouse) -> ResponseUnits:
     """Decide the units of the responses: recorded where the statistics allow, else standardized.
 

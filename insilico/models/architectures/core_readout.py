@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from insilico.errors import CheckpointError, MouseError, ShapeError, UnitsError
 from insilico.models.architectures.rows import fold, join, last_frames, spread, unfold
 from insilico.models.attention_maps import AttentionMaps, Attentive
-from insilico.models.cores.core import Core
+from insilico.models.context import Lead, Reach
+from insilico.models.cores.core import Core, Memory
 from insilico.models.cores.parts import cut
 from insilico.models.modulators.modulator import Modulator
 from insilico.models.modulators.options import MODULATORS, ModulatorOptions
@@ -277,29 +278,38 @@ class CoreReadoutNetwork(Network):
         return self._leave(maps, frame_px, behavior, gaze, mouse=mouse)
 
     def prepare(
-        self, mouse: str, *, neurons: Tensor, pupil_center: Tensor | None = None
+        self,
+        mouse: str,
+        *,
+        neurons: Tensor,
+        pupil_center: Tensor | None = None,
+        lead: Lead | None = None,
     ) -> Predict:
-        """Fix neurons and gaze; compute only the window of the feature map that is read.
+        """Fix neurons, gaze and lead; compute only the cells of the feature map that are read.
 
         See :meth:`Network.prepare`. In training mode, where points are drawn, and where neurons do
-        not read single points that stay, this is the plain path.
+        not read single points that stay, this is the plain path. Of a lead the core keeps what it
+        can; a modulator would want the neurons' own past.
         """
         read = neurons
         if self._mixes_neurons:
             read = torch.arange(self._readout_of(mouse).neuron_count, device=neurons.device)
         points = self._points(mouse, read, pupil_center)
         if points is None:
-            return super().prepare(mouse, neurons=neurons, pupil_center=pupil_center)
+            return super().prepare(mouse, neurons=neurons, pupil_center=pupil_center, lead=lead)
+        memory = None
+        if lead is not None and self.options.modulator == "none":
+            memory = self._remember(lead, pupil_center, points)
 
         def predict_some(stimulus: Tensor, behavior: Tensor | None, gaze: Tensor | None) -> Tensor:
             with _full_precision(stimulus):
                 seen = self._enter(stimulus, behavior, gaze, mouse=mouse)
-            features = self.core.forward_window(
+            features = self.core.forward_cells(
                 seen,
                 self._core_state(behavior, gaze),
-                rows=points.rows,
-                columns=points.columns,
+                cells=points.cells,
                 mouse=mouse,
+                memory=memory,
             )
             frames = features.shape[2] if self.kind == "movie" else None
             state = last_frames(join(behavior, gaze), frames)
@@ -310,7 +320,8 @@ class CoreReadoutNetwork(Network):
         def predict(stimulus: Tensor, behavior: Tensor | None) -> Tensor:
             self.core.checkpoints_activations = self.checkpoints_activations
             gazes = spread(pupil_center, stimulus)
-            behavior, gaze = self._check_inputs(stimulus, behavior, gazes)
+            before = 0 if memory is None or lead is None else lead.frame_count
+            behavior, gaze = self._check_inputs(stimulus, behavior, gazes, lead_frames=before)
             spans = cut(len(stimulus), self.core.trials_at_once or len(stimulus))
             if stimulus.device.type != "cpu" or len(spans) <= 1:
                 return predict_some(stimulus, behavior, gaze)
@@ -325,7 +336,27 @@ class CoreReadoutNetwork(Network):
                 ]
             )
 
-        return predict
+        return predict if lead is None or memory is not None else self.show_lead(predict, lead)
+
+    def _remember(
+        self, lead: Lead, pupil_center: Tensor | None, points: PointReadout
+    ) -> Memory | None:
+        """Return what the core keeps of a lead, in full precision and without gradients."""
+        behavior = None if lead.state is None else lead.state[None]
+        gaze = None if pupil_center is None else pupil_center[None].to(lead.level)
+        state = self._core_state(behavior, gaze)
+        entering = Lead(lead.frame_count, lead.level, None if state is None else state[0])
+        size = self.options.height_px, self.options.width_px
+        with torch.inference_mode(False), torch.no_grad():
+            return self.core.remember(entering, frame_px=size, cells=points.cells)
+
+    def reach(self, frame_count: int) -> Reach:
+        """Return which frames an answer depends on, through core and modulator."""
+        reach = self.core.reach(frame_count)
+        for modulator in getattr(self, "modulator", {}).values():
+            reach = reach.through(cast(Modulator, modulator).reach)
+            break
+        return reach
 
     def _enter(
         self, stimulus: Tensor, behavior: Tensor | None, gaze: Tensor | None, *, mouse: str
@@ -368,14 +399,19 @@ class CoreReadoutNetwork(Network):
         return cast(Readout, self.readout[mouse])
 
     def _check_inputs(
-        self, stimulus: Tensor, behavior: Tensor | None, pupil_center: Tensor | None
+        self,
+        stimulus: Tensor,
+        behavior: Tensor | None,
+        pupil_center: Tensor | None,
+        *,
+        lead_frames: int = 0,
     ) -> tuple[Tensor | None, Tensor | None]:
         """Return behavior and gaze as far as the network reads them; refuse what does not fit."""
-        self._check_stimulus(stimulus)
+        self._check_stimulus(stimulus, lead_frames)
         behavior = self._check_behavior(behavior, stimulus)
         return behavior, self._check_gaze(pupil_center, stimulus)
 
-    def _check_stimulus(self, stimulus: Tensor) -> None:
+    def _check_stimulus(self, stimulus: Tensor, lead_frames: int) -> None:
         frames = ("frame",) if self.kind == "movie" else ()
         size = self.options.height_px, self.options.width_px
         if (
@@ -387,14 +423,17 @@ class CoreReadoutNetwork(Network):
             raise ShapeError(
                 f"the stimulus has shape {tuple(stimulus.shape)}; the network takes ({expected})"
             )
-        if self.kind == "movie" and self.response_frames(stimulus.shape[2]) < 1:
+        if self.kind != "movie":
+            return
+        count = lead_frames + stimulus.shape[2]
+        if self.response_frames(count) < 1:
             raise ShapeError(
-                f"the stimulus has {stimulus.shape[2]} frames; the network takes at least "
+                f"the stimulus has {count} frames; the network takes at least "
                 f"{self.core.lost_frames + 1}, the span of its temporal kernels"
             )
-        if self.kind == "movie" and stimulus.shape[2] > (self.longest_movie or stimulus.shape[2]):
+        if count > (self.longest_movie or count):
             raise ShapeError(
-                f"the stimulus has {stimulus.shape[2]} frames; the network has positions for "
+                f"the stimulus has {count} frames; the network has positions for "
                 f"{self.longest_movie}; give shorter movies"
             )
 

@@ -5,11 +5,18 @@ from __future__ import annotations
 import contextlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
+
+from insilico.models.context import Lead, Reach
+from insilico.models.cores.cells import Cells
+
+#: What a core keeps of a lead; only the core that made it can read it.
+Memory = Any
 
 
 class Core(nn.Module, ABC):
@@ -47,6 +54,16 @@ class Core(nn.Module, ABC):
     def output_frames(self, frame_count: int) -> int:
         """Return how many of a movie's frames are answered; 0 if it is too short."""
         return max(0, frame_count - self.lost_frames)
+
+    def reach(self, frame_count: int) -> Reach:
+        """Return which frames of a movie an answer depends on; all, as far as is known.
+
+        Parameters
+        ----------
+        frame_count : int
+            Length of the movie, on which this may depend.
+        """
+        return Reach()
 
     @abstractmethod
     def forward(self, stimulus: Tensor, state: Tensor | None = None, *, mouse: str = "") -> Tensor:
@@ -100,6 +117,55 @@ class Core(nn.Module, ABC):
         """
         features: Tensor = self(stimulus, state, mouse=mouse)
         return features[..., rows, columns]
+
+    def remember(self, lead: Lead, *, frame_px: tuple[int, int], cells: Cells) -> Memory | None:
+        """Return what is left of the frames of a lead, for stimuli that follow it.
+
+        Parameters
+        ----------
+        lead : Lead
+            With the state that enters the core.
+        frame_px : (int, int)
+            Rows and columns of a frame.
+        cells : Cells
+            Where the map will be asked.
+
+        Returns
+        -------
+        object or None
+            For :meth:`forward_cells`; None, the default, where the frames themselves must be shown.
+        """
+        return None
+
+    def forward_cells(
+        self,
+        stimulus: Tensor,
+        state: Tensor | None = None,
+        *,
+        cells: Cells,
+        mouse: str = "",
+        memory: Memory | None = None,
+    ) -> Tensor:
+        """Return the feature map at some cells, in evaluation mode.
+
+        Parameters
+        ----------
+        stimulus, state, mouse
+            As for :meth:`forward`; after the lead, where there is a memory of one.
+        cells : Cells
+            Where the map is asked.
+        memory : object, optional
+            As :meth:`remember` returns it, for the same cells.
+
+        Returns
+        -------
+        float tensor, shape (trial, channel[, frame], cell)
+            The values of :meth:`forward` at the cells, computed from as little as possible.
+        """
+        window = self.forward_window(
+            stimulus, state, rows=cells.rows, columns=cells.columns, mouse=mouse
+        )
+        return cells.take(window)
 
     @abstractmethod
     def regularizer(self) -> Tensor:

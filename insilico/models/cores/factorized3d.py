@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from insilico.errors import ShapeError
+from insilico.models.context import Reach
 from insilico.models.cores.conv_gru import ConvGRU, in_parts, recur
 from insilico.models.cores.core import Core
 from insilico.models.cores.regularizers import LaplaceL2Norm, temporal_roughness
@@ -180,6 +181,13 @@ class Factorized3dCore(Core):
                     f"{self.spatial_kernels}; give smaller kernels or pad the input"
                 )
         return sizes[0], sizes[1]
+
+    def reach(self, frame_count: int) -> Reach:
+        """Return the span of the temporal kernels; through a recurrent unit everything before."""
+        if self.gru is not None or self.traces.coding == "recurrent":
+            return Reach(future=0)
+        changes = self.traces.coding == "values and differences"
+        return Reach(past=self.lost_frames + changes, future=0)
 
     def forward(self, stimulus: Tensor, state: Tensor | None = None, *, mouse: str = "") -> Tensor:
         """Return the features of a movie; see :meth:`Core.forward`."""

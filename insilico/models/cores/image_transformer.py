@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from insilico.errors import ShapeError
 from insilico.models.attention_maps import AttentionMaps, PatchPlaces
+from insilico.models.context import Reach
 from insilico.models.cores.core import Core
 from insilico.models.cores.image_patches import guess_grid
 from insilico.models.cores.parts import cut
@@ -88,6 +89,10 @@ class ImageTransformerCore(Core):
                 f"{self.image_px[0]} x {self.image_px[1]} px, so give that size"
             )
         return self.map_shape
+
+    def reach(self, frame_count: int) -> Reach:
+        """Return a frame itself: each is an image of its own."""
+        return Reach(past=0, future=0)
 
     def forward(self, stimulus: Tensor, state: Tensor | None = None, *, mouse: str = "") -> Tensor:
         """Return the features of an image or a movie; see :meth:`Core.forward`."""

@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from insilico.models.context import Reach
 from insilico.models.cores.core import Core
 from insilico.models.cores.planes import append_planes
 from insilico.models.cores.regularizers import absolute_sum
@@ -81,6 +82,10 @@ class PixelwiseCore(Core):
     def output_shape(self, height: int, width: int) -> tuple[int, int]:
         """Rows and columns of the feature map: those of a frame."""
         return height, width
+
+    def reach(self, frame_count: int) -> Reach:
+        """Return a frame itself."""
+        return Reach(past=0, future=0)
 
     def forward(self, stimulus: Tensor, state: Tensor | None = None, *, mouse: str = "") -> Tensor:
         """Return the features of a movie; see :meth:`Core.forward`."""

@@ -81,8 +81,11 @@ class PatchGrid:
 
     def frames(self, frame_count: int) -> int:
         """Return how many times patches are cut from a movie; 0 if it is too short."""
-        rest = frame_count + self.leading_frames - self.patch_frames
-        return max(0, rest // self.stride_frames + 1)
+        return self.times(frame_count + self.leading_frames)
+
+    def times(self, padded_count: int) -> int:
+        """Return how many times patches are cut from frames that have their zeros already."""
+        return max(0, (padded_count - self.patch_frames) // self.stride_frames + 1)
 
     def longest_movie(self, times: int) -> int:
         """Return the largest number of frames from which patches are cut so many times."""
@@ -187,9 +190,13 @@ class PatchEmbedding(nn.Module):
 
     def pad(self, stimulus: Tensor, state: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """Return movie and state with the zeros that the grid adds in space and time."""
-        leading = self.grid.leading_frames
-        movie = F.pad(stimulus, (*self.grid.margins, leading, 0))
-        return movie, None if state is None else F.pad(state, (leading, 0))
+        before = self.grid.leading_frames, 0
+        movie = F.pad(stimulus, (*self.grid.margins, *before))
+        return movie, None if state is None else F.pad(state, before)
+
+    def pad_frames(self, stimulus: Tensor) -> Tensor:
+        """Return a movie with the zeros that the grid adds in space alone."""
+        return F.pad(stimulus, self.grid.margins)
 
     def weights(self) -> PatchWeights:
         """Return the map from patches to tokens, with the gains of the normalization in it."""

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from insilico.errors import ShapeError
+from insilico.models.context import Reach
 from insilico.models.cores.conv_gru import ConvGRU, in_parts, recur
 from insilico.models.cores.core import Core
 from insilico.models.cores.hermite import HermiteConvolution, RotationBatchNorm
@@ -165,6 +166,10 @@ class RotationGRUCore(Core):
                 f"{self.kernels[0]} px; give a smaller one, or pad the input"
             )
         return height - loss, width - loss
+
+    def reach(self, frame_count: int) -> Reach:
+        """Return a frame itself; through the recurrent unit everything before."""
+        return Reach(past=0 if self.gru is None else None, future=0)
 
     def forward(self, stimulus: Tensor, state: Tensor | None = None, *, mouse: str = "") -> Tensor:
         """Return the features of a movie; see :meth:`Core.forward`."""

@@ -8,11 +8,14 @@ import torch
 from torch import Tensor
 
 from insilico.models.attention_maps import AttentionMaps
+from insilico.models.context import Lead, Reach
+from insilico.models.cores.cells import Cells
 from insilico.models.cores.core import Core
 from insilico.models.cores.drop_path import DropPath
 from insilico.models.cores.movie_attention import draw_rows, map_movie
 from insilico.models.cores.norms import NormKind, build_norm
 from insilico.models.cores.parts import plan_parts
+from insilico.models.cores.past_times import PastTimes, distinct_times
 from insilico.models.cores.patch_tokens import PatchEmbedding, PatchGrid
 from insilico.models.cores.position_encoding import PositionEncoding, PositionKind
 from insilico.models.cores.regularizers import absolute_sum
@@ -146,64 +149,155 @@ class ViViTCore(Core):
         """Sum of all absolute weights; the published training gives it no weight."""
         return absolute_sum(self)
 
+    def reach(self, frame_count: int) -> Reach:
+        """Under a causal mask nothing that comes later; but see the rotary positions.
+
+        Beyond the length they are made for they are centered on the movie, whose end then matters.
+        """
+        is_steady = self.grid.stride_frames == 1 and (
+            self.grid.frames(frame_count) <= self.grid.frames(self.grid.max_frames)
+        )
+        return Reach(future=0) if self.temporal.is_causal and is_steady else Reach()
+
     def forward(self, stimulus: Tensor, state: Tensor | None = None, *, mouse: str = "") -> Tensor:
         """Return the features of a movie; see :meth:`Core.forward`."""
-        return _as_map(self._over_times(self._over_patches(stimulus, state)), self.grid.shape)
+        movie, values = self.embedding.pad(stimulus, state)
+        everything = slice(0, self.grid.frames(stimulus.shape[2]))
+        tokens = self._over_patches(movie, values, [everything])
+        return _as_map(self._over_times(tokens), self.grid.shape)
 
-    def forward_window(
+    def forward_cells(
         self,
         stimulus: Tensor,
         state: Tensor | None = None,
         *,
-        rows: slice,
-        columns: slice,
+        cells: Cells,
         mouse: str = "",
+        memory: PastTimes | None = None,
     ) -> Tensor:
-        """Follow only the asked patches through time; see :meth:`Core.forward_window`."""
-        tokens = self._over_patches(stimulus, state)
-        height, width = self.grid.shape
-        asked = tokens.view(*tokens.shape[:2], height, width, -1)[:, :, rows, columns]
-        return _as_map(self._over_times(asked.flatten(2, 3)), tuple(asked.shape[2:4]))
+        """Follow only the asked patches through time; see :meth:`Core.forward_cells`.
 
-    def _over_patches(self, stimulus: Tensor, state: Tensor | None) -> Tensor:
-        """Return the tokens (trial, time, patch, channel) after the spatial transformer."""
-        movie, values = self.embedding.pad(stimulus, state)
+        Times whose patches hold the same frames as those of the time before, as of gray or of a
+        still image, are not computed again; where gradients are wanted each frame counts for
+        itself.
+        """
+        if memory is None:
+            movie, values = self.embedding.pad(stimulus, state)
+        else:
+            movie, values = memory.join(self.embedding.pad_frames(stimulus), state)
+        times = self.grid.times(movie.shape[2])
+        runs, source = [slice(0, times)], None
+        is_timed = self.positions.times is not None
+        if not (is_timed or (torch.is_grad_enabled() and stimulus.requires_grad)):
+            runs, source = self._distinct(movie, values)
+        first = 0 if memory is None else memory.count
+        tokens = self._over_patches(movie, values, runs, first=first, asked=cells.index)
+        if source is not None:
+            tokens = tokens[:, source]
+        tokens = self._over_times(tokens, memory)
+        return tokens.permute(0, 3, 1, 2)
+
+    def remember(self, lead: Lead, *, frame_px: tuple[int, int], cells: Cells) -> PastTimes | None:
+        """Return keys and values of the lead's times at the asked patches, and its last frames.
+
+        See :meth:`Core.remember`. Nothing is kept where later frames matter to earlier ones.
+        """
+        count = self.grid.frames(lead.frame_count)
+        if self.reach(lead.frame_count).future is None or count == 0:
+            return None
+        like = lead.level.new_zeros(1, 1, 1, *frame_px)
+        movie, values = self.embedding.pad(lead.frames(like), lead.states(like))
+        runs, source = [slice(0, count)], None
+        if self.positions.times is None:
+            runs, source = self._distinct(movie, values)
+        tokens = self._over_patches(movie, values, runs, asked=cells.index)
+        if source is not None:
+            tokens = tokens[:, source]
+        return PastTimes(
+            self.temporal,
+            tokens[0].transpose(0, 1),
+            movie=movie[:, :, count:],
+            state=None if values is None else values[:, :, count:],
+        )
+
+    def _distinct(self, movie: Tensor, values: Tensor | None) -> tuple[list[slice], Tensor]:
+        """Return runs of times whose patches differ from those of the time before.
+
+        Returns
+        -------
+        runs : list of slice
+        source : int64 tensor, shape (time,)
+            Which of the times in all runs holds the same patches.
+        """
+        changes = (movie[:, :, 1:] != movie[:, :, :-1]).flatten(3).any(dim=(0, 1, 3))
+        if values is not None:
+            changes |= (values[:, :, 1:] != values[:, :, :-1]).any(dim=(0, 1))
+        return distinct_times(
+            changes, length=self.grid.patch_frames, stride=self.grid.stride_frames
+        )
+
+    def _over_patches(
+        self,
+        movie: Tensor,
+        values: Tensor | None,
+        runs: list[slice],
+        *,
+        first: int = 0,
+        asked: Tensor | None = None,
+    ) -> Tensor:
+        """Return the tokens (trial, time, patch, channel) after the spatial transformer.
+
+        Parameters
+        ----------
+        movie, values : tensor
+            As :meth:`PatchEmbedding.pad` returns them.
+        runs : list of slice
+            The times that are wanted, counted from the movie's beginning.
+        first : int
+            When the movie begins.
+        asked : int64 tensor, shape (patch,), optional
+            All patches when left out.
+        """
         weights = self.embedding.weights()
 
         def run(part: Tensor, part_values: Tensor | None, start: int, count: int) -> Tensor:
             tokens = self.embedding.embed(part, part_values, weights, slice(0, count))
-            tokens = self.positions(self.token_dropout(self.token_norm(tokens)), start)
+            tokens = self.positions(self.token_dropout(self.token_norm(tokens)), first + start)
             trials = len(tokens)
-            return _split(self.spatial(tokens.flatten(0, 1)), trials)
+            return _split(self.spatial(tokens.flatten(0, 1), asked=asked), trials)
 
         length, stride = self.grid.patch_frames, self.grid.stride_frames
-        times = self.grid.frames(stimulus.shape[2])
-        spans, again = plan_parts(
-            times,
-            self._frame_tokens(stimulus),
-            stimulus.device,
-            checkpoints=self.checkpoints_activations,
-        )
         parts = []
-        for span in spans:
-            count = span.stop - span.start
-            frames = slice(span.start * stride, (span.stop - 1) * stride + length)
-            part_values = None if values is None else values[:, :, frames]
-            parts.append(again(run, movie[:, :, frames], part_values, span.start, count))
+        for times in runs:
+            spans, again = plan_parts(
+                times.stop - times.start,
+                self._frame_tokens(movie),
+                movie.device,
+                checkpoints=self.checkpoints_activations,
+            )
+            for span in spans:
+                start, stop = times.start + span.start, times.start + span.stop
+                frames = slice(start * stride, (stop - 1) * stride + length)
+                part_values = None if values is None else values[:, :, frames]
+                parts.append(again(run, movie[:, :, frames], part_values, start, stop - start))
         return torch.cat(parts, dim=1)
 
-    def _over_times(self, tokens: Tensor) -> Tensor:
+    def _over_times(self, tokens: Tensor, memory: PastTimes | None = None) -> Tensor:
         """Return ``tokens`` (trial, time, patch, channel) after the temporal transformer."""
         trials, times, patches, _ = tokens.shape
 
-        def run(part: Tensor) -> Tensor:
-            rows = self.temporal(part.transpose(1, 2).flatten(0, 1))
+        def run(part: Tensor, span: slice) -> Tensor:
+            rows = part.transpose(1, 2).flatten(0, 1)
+            if memory is None:
+                rows = self.temporal(rows)
+            else:
+                rows = self.temporal.follow(rows, memory.keys_values(span))
             return self.activation(_split(rows, trials).transpose(1, 2))
 
         spans, again = plan_parts(
             patches, trials * times, tokens.device, checkpoints=self.checkpoints_activations
         )
-        return torch.cat([again(run, tokens[:, :, span]) for span in spans], dim=2)
+        return torch.cat([again(run, tokens[:, :, span], span) for span in spans], dim=2)
 
     def attention_maps(
         self, stimulus: Tensor, state: Tensor | None = None, *, mouse: str = ""

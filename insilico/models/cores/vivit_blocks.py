@@ -18,6 +18,10 @@ ActivationKind = Literal["none", "tanh", "elu", "relu", "gelu", "silu", "swiglu"
 ROTARY_BASE, SCALE_OFFSET, SCALE_LENGTH = 10_000.0, 0.4, 512.0
 
 
+#: Keys and values of some tokens, each (row, head, token, channel).
+KeysValues = tuple[Tensor, Tensor]
+
+
 class GatedSiLU(nn.Module):
     """The second half of the channels, through SiLU, gates the first (Shazeer 2020, SwiGLU)."""
 
@@ -96,7 +100,7 @@ class RotaryEmbedding(nn.Module):
         turned = angles.cos(), angles.sin()
         return torch.stack([part * factor for factor in (query, key) for part in turned])
 
-    def forward(self, heads: Tensor, registers: int = 0) -> Tensor:
+    def forward(self, heads: Tensor, registers: int = 0, *, first: int = 0) -> Tensor:
         """Turn queries and keys.
 
         Parameters
@@ -105,22 +109,24 @@ class RotaryEmbedding(nn.Module):
             Queries and keys.
         registers : int
             How many of the last tokens have no position, and stay as they are.
+        first : int
+            Position of the first token.
 
         Returns
         -------
         float tensor
             Of the same shape.
         """
-        count = heads.shape[1] - registers
-        tables = self.tables if count <= self.length else self._tables(count).to(self.tables)
+        stop = first + heads.shape[1] - registers
+        tables = self.tables if stop <= self.length else self._tables(stop).to(self.tables)
         cosine, sine = (
-            F.pad(tables[part::2, :count], (0, 0, 0, registers), value=1.0 - part)
+            F.pad(tables[part::2, first:stop], (0, 0, 0, registers), value=1.0 - part)
             .transpose(0, 1)
             .unsqueeze(2)
             for part in (0, 1)
         )
-        first, second = heads.chunk(2, dim=-1)
-        turned = heads * cosine + torch.cat([-second, first], dim=-1) * sine
+        left, right = heads.chunk(2, dim=-1)
+        turned = heads * cosine + torch.cat([-right, left], dim=-1) * sine
         return turned.to(heads.dtype)
 
 
@@ -191,7 +197,7 @@ class ParallelBlock(nn.Module):
         for linear in (self.fused, self.attention_output, self.feedforward_output):
             nn.init.trunc_normal_(linear.weight, std=0.02, a=-2.0, b=2.0)
 
-    def forward(self, tokens: Tensor, registers: int = 0) -> Tensor:
+    def forward(self, tokens: Tensor, registers: int = 0, *, asked: Tensor | None = None) -> Tensor:
         """Return the tokens after the block.
 
         Parameters
@@ -200,13 +206,54 @@ class ParallelBlock(nn.Module):
             Rows do not see each other.
         registers : int
             How many of the last tokens have no position.
+        asked : int64 tensor, shape (asked token,), optional
+            Which tokens are returned, all when left out; not under a causal mask.
 
         Returns
         -------
         float tensor, shape (row, token, channel)
         """
         query, key, value, hidden = self._project(tokens, registers)
+        if asked is not None:
+            tokens, hidden, query = tokens[:, asked], hidden[:, asked], query[:, :, asked]
         attended = F.scaled_dot_product_attention(query, key, value, is_causal=self.is_causal)
+        return self._join(tokens, attended, hidden)
+
+    def follow(self, tokens: Tensor, before: KeysValues | None) -> tuple[Tensor, KeysValues]:
+        """Return tokens after the block, under a causal mask, that follow on others.
+
+        Parameters
+        ----------
+        tokens : float tensor, shape (row, token, channel)
+            The later tokens.
+        before : pair of float tensor, shape (group, head, earlier token, channel), or None
+            Keys and values of the earlier ones; rows repeat the groups in order.
+
+        Returns
+        -------
+        tokens : float tensor, shape (row, token, channel)
+        keys_values : pair of float tensor, shape (row, head, token, channel)
+            Of the later tokens alone.
+        """
+        first = 0 if before is None else before[0].shape[2]
+        query, key, value, hidden = self._project(tokens, 0, first=first)
+        keys, values, mask = key, value, None
+        if before is not None:
+            repeats = len(tokens) // len(before[0])
+            keys, values = (
+                torch.cat([earlier.repeat(repeats, 1, 1, 1).to(later.dtype), later], dim=2)
+                for earlier, later in zip(before, (key, value), strict=True)
+            )
+            seen = first + tokens.shape[1]
+            mask = torch.ones(tokens.shape[1], seen, dtype=torch.bool, device=tokens.device)
+            mask = mask.tril(first)
+        attended = F.scaled_dot_product_attention(
+            query, keys, values, attn_mask=mask, is_causal=mask is None
+        )
+        return self._join(tokens, attended, hidden), (key, value)
+
+    def _join(self, tokens: Tensor, attended: Tensor, hidden: Tensor) -> Tensor:
+        """Add what attention and the feed-forward part found to the tokens."""
         merged = self.attention_dropout(attended.transpose(1, 2).flatten(2))
         hidden = self.feedforward_dropout(self.activation(hidden))
         tokens = tokens + self.drop_path(self.attention_output(merged))
@@ -221,7 +268,9 @@ class ParallelBlock(nn.Module):
             logits = logits.masked_fill(ahead, -torch.inf)
         return logits.softmax(dim=-1)
 
-    def _project(self, tokens: Tensor, registers: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def _project(
+        self, tokens: Tensor, registers: int, *, first: int = 0
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Return queries, keys and values (row, head, token, channel), and the hidden channels."""
         paired, value, hidden = self.fused(self.norm(tokens)).split(self.splits, dim=-1)
         if self.normalizes_queries:
@@ -230,7 +279,7 @@ class ParallelBlock(nn.Module):
         rows, count, _ = tokens.shape
         heads = paired.view(rows, count, 2, self.heads, self.head_width)
         if self.rotary is not None:
-            heads = self.rotary(heads, registers)
+            heads = self.rotary(heads, registers, first=first)
         query, key = heads.permute(2, 0, 3, 1, 4)
         value = value.view(rows, count, self.heads, self.head_width).transpose(1, 2)
         return query, key, value, hidden
@@ -297,13 +346,29 @@ class RegisteredTransformer(nn.Module):
         """Registers that take part."""
         return 0 if self.is_causal or self.registers is None else len(self.registers)
 
-    def forward(self, tokens: Tensor) -> Tensor:
-        """Return ``tokens`` (row, token, channel) after all blocks."""
+    def forward(self, tokens: Tensor, *, asked: Tensor | None = None) -> Tensor:
+        """Return ``tokens`` (row, token, channel) after all blocks; some of them where asked."""
         count = tokens.shape[1]
         tokens = self._with_registers(tokens)
+        last = len(self.blocks) - 1
+        for index, block in enumerate(self.blocks):
+            chosen = asked if index == last else None
+            tokens = block(tokens, self.register_count, asked=chosen)
+        return tokens[:, :count] if asked is None or last < 0 else tokens
+
+    def remember(self, tokens: Tensor) -> list[KeysValues]:
+        """Return the keys and values of ``tokens`` in every block, under a causal mask."""
+        kept = []
         for block in self.blocks:
-            tokens = block(tokens, self.register_count)
-        return tokens[:, :count]
+            tokens, keys_values = cast(ParallelBlock, block).follow(tokens, None)
+            kept.append(keys_values)
+        return kept
+
+    def follow(self, tokens: Tensor, before: list[KeysValues]) -> Tensor:
+        """Return ``tokens`` after all blocks that follow on others; see :meth:`remember`."""
+        for block, earlier in zip(self.blocks, before, strict=True):
+            tokens, _ = cast(ParallelBlock, block).follow(tokens, earlier)
+        return tokens
 
     def attention(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
         """Return attention and answer at once.

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from insilico.errors import CheckpointError
+from insilico.models.context import Reach
 from insilico.models.modulators.modulator import Modulator
 from insilico.models.modulators.window_network import WindowNetwork
 from insilico.models.network import select_neurons
@@ -80,6 +81,11 @@ class MLPModulator(Modulator):
             self.state_hidden = nn.Linear(self.state_width, self.state_width)
             self.state_dropout = nn.Dropout(state_dropout)
             self.state_answer = nn.Linear(self.state_width, neuron_count)
+
+    @property
+    def reach(self) -> Reach:
+        """Frames of the history."""
+        return Reach(past=self.history.frames if self.reads_history else 0, future=0)
 
     def forward(self, value: Tensor, state: Tensor, *, neurons: Tensor | None = None) -> Tensor:
         """Return the modulated values; see :meth:`Modulator.forward`."""

@@ -7,6 +7,8 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
+from insilico.models.context import Reach
+
 
 class Modulator(nn.Module, ABC):
     """Changes the values of one mouse's neurons; a frame by no later one.
@@ -22,6 +24,11 @@ class Modulator(nn.Module, ABC):
     """
 
     mixes_neurons: ClassVar[bool] = False
+
+    @property
+    def reach(self) -> Reach:
+        """Frames that an answer depends on: none that follow it, and all before, by default."""
+        return Reach(future=0)
 
     @abstractmethod
     def forward(self, value: Tensor, state: Tensor, *, neurons: Tensor | None = None) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
+from insilico.models.context import Reach
 from insilico.models.modulators.modulator import Modulator
 from insilico.models.modulators.window_network import WindowNetwork
 
@@ -41,6 +42,11 @@ class WindowModulator(Modulator):
             hidden_units=entries // 2,
             dropout=history_dropout,
         )
+
+    @property
+    def reach(self) -> Reach:
+        """Frames of the window."""
+        return Reach(past=self.window.frames - 1, future=0)
 
     def forward(self, value: Tensor, state: Tensor, *, neurons: Tensor | None = None) -> Tensor:
         """Return the modulated values; see :meth:`Modulator.forward`."""

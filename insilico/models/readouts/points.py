@@ -7,6 +7,8 @@ import dataclasses
 import torch
 from torch import Tensor
 
+from insilico.models.cores.cells import Cells
+
 
 @dataclasses.dataclass(frozen=True)
 class CellGroup:
@@ -14,14 +16,13 @@ class CellGroup:
 
     Attributes
     ----------
-    row, column : int
-        Top left cell, counted inside the window.
+    cells : int64 tensor, shape (cell,)
+        Which of the read cells.
     weights : float tensor, shape (cell · channel, neuron)
         Bilinear weight of each cell times the neuron's weight of each channel.
     """
 
-    row: int
-    column: int
+    cells: Tensor
     weights: Tensor
 
 
@@ -31,8 +32,7 @@ class PointReadout:
     The answer of ``grid_sample`` (bilinear, corners aligned, zeros outside) and a weighted sum
     over channels, in another order: a neuron's interpolation and channel weights are multiplied
     beforehand, and neurons between the same four cells are answered by one matrix product. Only
-    the window that holds all touched cells is needed: the 7,776 neurons of the published CNN
-    touch 97 of 1,568 cells.
+    the touched cells are needed: the 7,776 neurons of the published CNN touch 97 of 1,568 cells.
 
     Parameters
     ----------
@@ -47,8 +47,8 @@ class PointReadout:
 
     Attributes
     ----------
-    rows, columns : slice
-        The window of the map that :meth:`__call__` takes.
+    cells : Cells
+        The cells of the map that :meth:`__call__` takes.
     """
 
     def __init__(
@@ -56,47 +56,44 @@ class PointReadout:
     ) -> None:
         rows, row_weights = interpolation(positions[:, 1], map_shape[0])
         columns, column_weights = interpolation(positions[:, 0], map_shape[1])
-        patch = row_weights.shape[1], column_weights.shape[1]
-        self._patch = patch
         self._bias = bias
-        self.rows = _window(rows, patch[0])
-        self.columns = _window(columns, patch[1])
+        down, right = (
+            torch.arange(part.shape[1], device=part.device)
+            for part in (row_weights, column_weights)
+        )
+        patch = (down[:, None] * map_shape[1] + right).flatten()
         cell_weights = row_weights[:, :, None] * column_weights[:, None, :]
         weights = cell_weights.flatten(1)[:, :, None] * features[:, None, :]
         keys, members = torch.unique(rows * map_shape[1] + columns, return_inverse=True)
         order = torch.argsort(members, stable=True)
         self._inverse = torch.argsort(order)
         counts = torch.bincount(members, minlength=len(keys)).tolist()
+        touched = keys[:, None] + patch
+        self.cells = Cells(torch.unique(touched), map_shape)
         self.groups = [
             CellGroup(
-                row=key // map_shape[1] - self.rows.start,
-                column=key % map_shape[1] - self.columns.start,
+                cells=torch.searchsorted(self.cells.index, cells),
                 weights=weights[neurons].flatten(1).T.contiguous(),
             )
-            for key, neurons in zip(keys.tolist(), torch.split(order, counts), strict=True)
+            for cells, neurons in zip(touched, torch.split(order, counts), strict=True)
         ]
 
-    def __call__(self, window: Tensor) -> Tensor:
-        """Read the window of a feature map.
+    def __call__(self, values: Tensor) -> Tensor:
+        """Read the cells of a feature map.
 
         Parameters
         ----------
-        window : float tensor, shape (trial, channel, row, column)
-            The map restricted to ``rows`` and ``columns``.
+        values : float tensor, shape (trial, channel, cell)
+            The map at ``cells``.
 
         Returns
         -------
         float tensor, shape (trial, neuron)
         """
         if not self.groups:
-            return window.new_zeros(len(window), 0)
-        height, width = self._patch
-        cells = window.permute(0, 2, 3, 1).contiguous()
-        sums = [
-            cells[:, group.row : group.row + height, group.column : group.column + width].flatten(1)
-            @ group.weights
-            for group in self.groups
-        ]
+            return values.new_zeros(len(values), 0)
+        read = values.transpose(1, 2).contiguous()
+        sums = [read[:, group.cells].flatten(1) @ group.weights for group in self.groups]
         return torch.cat(sums, dim=1)[:, self._inverse] + self._bias
 
 
@@ -123,9 +120,3 @@ def interpolation(coordinates: Tensor, size: int) -> tuple[Tensor, Tensor]:
     first = points.floor().clamp(0, max(0, size - 2)).to(torch.int64)
     cells = first[:, None] + torch.arange(min(2, size), device=coordinates.device)
     return first, (1 - (points[:, None] - cells).abs()).clamp(min=0)
-
-
-def _window(first: Tensor, patch: int) -> slice:
-    if not len(first):
-        return slice(0, 1)
-    return slice(int(first.min()), int(first.max()) + patch)
