@@ -106,6 +106,11 @@ class GratingProtocol(Protocol):
         """Return the length of a trial."""
         return screen.frames(self.lead_s) + self.patterns_per_trial * self._period(screen)
 
+    def measured_frames(self, screen: Screen) -> tuple[int, int]:
+        """Return the frames of a trial from the first baseline to the end of the last window."""
+        onsets = self.onset_frames(screen)
+        return onsets[0] - screen.frames(self.before_s), onsets[-1] + self.window(screen)[1]
+
     def _period(self, screen: Screen) -> int:
         return sum(map(screen.frames, (self.before_s, self.stimulus_s, self.after_s)))
 
@@ -146,6 +151,29 @@ def place(setting: Setting[Any]) -> pd.DataFrame:
         places["status"] = np.where(is_lost, "no_preference", places["status"])
         places["direction_deg"] = preferred
     return places
+
+
+def placed_status(
+    setting: Setting[Any], status: np.ndarray[Any, np.dtype[np.str_]]
+) -> np.ndarray[Any, np.dtype[np.str_]]:
+    """Return the status of neurons, overruled by why they could not be asked.
+
+    Parameters
+    ----------
+    setting : Setting
+        Of a :class:`GratingProtocol`. Recorded responses may come without the earlier results that
+        would say where stimuli belong: then nothing is overruled.
+    status : array of str, shape (neuron,)
+        From the responses.
+
+    Returns
+    -------
+    array of str, shape (neuron,)
+    """
+    if not set(setting.protocol.requires()) <= set(setting.given):
+        return status
+    placed = place(setting)["status"].to_numpy()
+    return np.where(placed == "ok", status, placed).astype(str)
 
 
 def grating_sites(setting: Setting[Any]) -> list[Site]:
@@ -228,6 +256,13 @@ def _into_trials(
     return rows.assign(trial=trial, onset_frame=onsets[pattern])
 
 
+def blank_once(conditions: pd.DataFrame) -> pd.DataFrame:
+    """Return conditions of images with the first blank, contrast 0, alone: it has no phase."""
+    is_again = (conditions["contrast"] == 0).cumsum().gt(1) & (conditions["contrast"] == 0)
+    once = conditions[~is_again].reset_index(drop=True)
+    return once.assign(trial=np.arange(len(once)))
+
+
 def grating_stimuli(
     protocol: GratingProtocol, screen: Screen, kind: Kind, conditions: pd.DataFrame
 ) -> Stimuli:
@@ -268,7 +303,9 @@ def average_over(
         Standard deviation over the presentations (ddof 1); NaN for a single one. Without trial
         noise it is a spread over phases and directions, and no standard error comes of it.
     """
-    grouped = conditions.reset_index(drop=True).groupby(list(keys), sort=True)
+    # pandas names the groups of a list of one key otherwise than those of the key.
+    by = list(keys) if len(keys) > 1 else keys[0]
+    grouped = conditions.reset_index(drop=True).groupby(by, sort=True)
     cells = [rows.to_numpy() for rows in grouped.groups.values()]
     mean = np.stack([values[rows].mean(axis=0) for rows in cells])
     spread = np.stack(
