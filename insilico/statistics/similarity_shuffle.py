@@ -35,8 +35,10 @@ def similarity_shuffle_test(
 
     A shuffle deals the places of a mouse to its neurons anew. What neurons have in common wherever
     they lie, such as a preference of the whole population, stays and makes the chance level; what
-    depends on distance is lost. A test over pairs (Mann-Whitney, as published) takes pairs that
-    share a neuron as independent and rejects far too often.
+    depends on distance is lost. A test over pairs (Mann-Whitney against
+    the farthest bin, as published) takes pairs that share a neuron as independent. Between bins of
+    an evenly sampled field that does little harm (shuffled mouse B: 3 to 5 % of tests below 0.05);
+    where neurons lie more densely in some places, it rejects far too often.
 
     Parameters
     ----------
