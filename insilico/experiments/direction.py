@@ -21,6 +21,7 @@ from insilico.experiments.protocols import Protocol, require
 from insilico.experiments.sites import Site
 from insilico.fits.von_mises import fit_von_mises
 from insilico.screen import Screen
+from insilico.statistics.false_discovery import false_discovery_q_values
 from insilico.statistics.permutation import selectivity_permutation_test
 from insilico.statistics.selectivity import (
     direction_selectivity_index,
@@ -82,6 +83,8 @@ class DirectionProtocol(Protocol):
         Share of a tuning curve's variance that the fit must explain to be called one.
     shuffle_count : int
         Shuffles of the permutation tests, where trials repeat.
+    latency_s : float
+        How much later than the drift the responses are looked at; 0 as published.
     """
 
     direction_count: int
@@ -97,6 +100,7 @@ class DirectionProtocol(Protocol):
     window_end_s: float
     minimum_fit_r2: float
     shuffle_count: int
+    latency_s: float = 0.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -114,6 +118,15 @@ class DirectionProtocol(Protocol):
             "the window must lie within stimulus_s",
         )
         require(self.shuffle_count >= 1, "shuffle_count must be 1 or more")
+        require(self.latency_s >= 0, "latency_s must be 0 or more")
+
+    def window(self, screen: Screen) -> tuple[int, int]:
+        """Return the frames after a grating's onset that are averaged, the end exclusive."""
+        late = screen.frames(self.latency_s)
+        return (
+            late + screen.frames(self.window_start_s),
+            late + screen.frames(self.window_end_s),
+        )
 
 
 class Direction(Experiment[DirectionProtocol]):
@@ -149,7 +162,7 @@ class Direction(Experiment[DirectionProtocol]):
             conditions.assign(onset_frame=lead),
             _draw_drifting(screen, frames),
             pattern_frames=frames,
-            trial_frames=lead + frames,
+            trial_frames=lead + max(frames, protocol.window(screen)[1]),
         )
 
     def window(
@@ -159,18 +172,17 @@ class Direction(Experiment[DirectionProtocol]):
         if kind == "image":
             return None
         lead = screen.frames(protocol.lead_s)
-        return (
-            lead + screen.frames(protocol.window_start_s),
-            lead + screen.frames(protocol.window_end_s),
-        )
+        first, stop = protocol.window(screen)
+        return lead + first, lead + stop
 
     def accumulator(self, setting: Setting[DirectionProtocol]) -> Presentations:
         """Return an empty list of presentations."""
         protocol, screen = setting.protocol, setting.screen
-        window = screen.frames(protocol.window_start_s), screen.frames(protocol.window_end_s)
+        window = protocol.window(screen)
 
         def modulation(responses: FloatArray, conditions: pd.DataFrame) -> FloatArray:
-            if setting.kind == "image":
+            # Of recorded Gabors only the order of the frequencies is known.
+            if setting.kind == "image" or "temporal_frequency_hz" not in conditions:
                 return np.full(responses.shape[:2], np.nan)
             turns = conditions["temporal_frequency_hz"].to_numpy() / screen.frame_rate_hz
             return np.stack(
@@ -359,7 +371,7 @@ def _average(
 
 
 def _other_parameters(conditions: pd.DataFrame, axis: str) -> list[str]:
-    names = ("spatial_frequency_cpd", "temporal_frequency_hz", "contrast")
+    names = ("spatial_frequency_cpd", "temporal_frequency_hz", "frequency_level", "contrast")
     return [name for name in names if name in conditions and name != axis]
 
 
@@ -389,7 +401,7 @@ def _phase_modulation(
 def _permutation_tests(
     responses: FloatArray, conditions: pd.DataFrame, axis: str, protocol: DirectionProtocol
 ) -> dict[str, FloatArray]:
-    """Return p-values of both indices over repeated trials."""
+    """Return p- and q-values of both indices over repeated trials."""
     angle_deg = conditions[axis].to_numpy()
     if np.unique(angle_deg, return_counts=True)[1].min() < 2:
         return {}  # Nothing repeats: there is no noise to test against.
@@ -398,17 +410,19 @@ def _permutation_tests(
         indices.append("direction")
     parameters = _other_parameters(conditions, axis)
     condition = conditions.groupby(parameters).ngroup().to_numpy() if parameters else None
-    return {
-        f"{index[0]}si_p": selectivity_permutation_test(
+    columns = {}
+    for index in indices:
+        test = selectivity_permutation_test(
             responses,
             angle_deg,
             index=index,
             shuffle_count=protocol.shuffle_count,
             seed=protocol.seed,
             condition=condition,
-        ).p_value
-        for index in indices
-    }
+        )
+        columns[f"{index[0]}si_p"] = test.p_value
+        columns[f"{index[0]}si_q"] = false_discovery_q_values(test.p_value)
+    return columns
 
 
 def _arrays(
