@@ -5,12 +5,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from battery import quick_result
 
 import insilico
 from insilico.attention import given_trials, map_attention, relate_to_gaze
+from insilico.experiments import EXPERIMENTS
 from insilico.models import registry
 from insilico.results import Result
 
+#: Experiments whose figures are looked at closely, on neurons without surrounds.
 SMALL = {
     "retinotopy": {"image_count": 1000, "frame_count": 1500},
     "direction": {},
@@ -41,19 +44,34 @@ SMALL_TRANSFORMERS = {
 }
 
 
+class Folders(dict[tuple[str, str], Path]):
+    """Folders of saved results by experiment and kind of twin, measured when they are asked for."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__()
+        self.root = root
+
+    def __missing__(self, key: tuple[str, str]) -> Path:
+        experiment, kind = key
+        for result in results_of(experiment, kind):
+            self[result.experiment, kind] = result.save(self.root / kind / result.experiment)
+        return self[key]
+
+
 @pytest.fixture(scope="session")
-def result_folders(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], Path]:
-    """Folders of saved results by experiment and kind of twin."""
-    root = tmp_path_factory.mktemp("results")
-    folders = {}
-    for kind in ("image", "movie"):
+def result_folders(tmp_path_factory: pytest.TempPathFactory) -> Folders:
+    """Return the folders of saved results, measured once a session."""
+    return Folders(tmp_path_factory.mktemp("results"))
+
+
+def results_of(experiment: str, kind: str) -> tuple[Result, ...]:
+    """Return small results of an experiment, with others that come along."""
+    if experiment in SMALL:
         twin = insilico.SimulatedV1(kind, simple_count=5, energy_count=5)
-        for experiment, overrides in SMALL.items():
-            result = insilico.run(experiment, twin, overrides=overrides, jobs=1)
-            folders[experiment, kind] = result.save(root / kind / experiment)
-        for result in attention_results(kind):
-            folders[result.experiment, kind] = result.save(root / kind / result.experiment)
-    return folders
+        return (insilico.run(experiment, twin, overrides=SMALL[experiment], jobs=1),)
+    if experiment in EXPERIMENTS:
+        return (quick_result(experiment, kind),)
+    return attention_results(kind)
 
 
 def attention_results(kind: str) -> tuple[Result, Result]:
@@ -75,25 +93,25 @@ def attention_results(kind: str) -> tuple[Result, Result]:
 
 
 @pytest.fixture
-def retinotopy(result_folders: dict[tuple[str, str], Path]) -> Result:
+def retinotopy(result_folders: Folders) -> Result:
     return Result.load(result_folders["retinotopy", "image"])
 
 
 @pytest.fixture
-def image_attention(result_folders: dict[tuple[str, str], Path]) -> Result:
+def image_attention(result_folders: Folders) -> Result:
     return Result.load(result_folders["attention", "image"])
 
 
 @pytest.fixture
-def movie_attention(result_folders: dict[tuple[str, str], Path]) -> Result:
+def movie_attention(result_folders: Folders) -> Result:
     return Result.load(result_folders["attention", "movie"])
 
 
 @pytest.fixture
-def direction(result_folders: dict[tuple[str, str], Path]) -> Result:
+def direction(result_folders: Folders) -> Result:
     return Result.load(result_folders["direction", "movie"])
 
 
 @pytest.fixture
-def orientation(result_folders: dict[tuple[str, str], Path]) -> Result:
+def orientation(result_folders: Folders) -> Result:
     return Result.load(result_folders["direction", "image"])

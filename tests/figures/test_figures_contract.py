@@ -11,18 +11,19 @@ import pytest
 from matplotlib.figure import Figure
 
 from insilico.errors import CatalogError
-from insilico.experiments import EXPERIMENTS
+from insilico.experiments import EXPERIMENTS, find_experiment
 from insilico.figures import FIGURES, draw, figure_names
 from insilico.figures.style import cycle_color, style
 from insilico.results import Result
 
 #: Everything with figures that is measured here; evaluation and training have files of their own.
+KINDS = ("image", "movie")
 RESULTS = (*EXPERIMENTS, "attention", "attention_gaze")
 
 CASES = [
     (experiment, kind, name)
     for experiment in RESULTS
-    for kind in ("image", "movie")
+    for kind in (find_experiment(experiment).kinds if experiment in EXPERIMENTS else KINDS)
     for name in FIGURES.get(experiment, {"missing": ""})
 ]
 
@@ -63,7 +64,7 @@ def test_figure_that_does_not_exist_is_refused(direction):
 
 
 def test_experiment_without_figures_has_no_names(direction):
-    other = Result("size", direction.tables, direction.arrays, {}, {})
+    other = Result("heartbeat", direction.tables, direction.arrays, {}, {})
     assert figure_names(other) == ()
     with pytest.raises(CatalogError, match="it has none"):
         draw(other, "gallery")
