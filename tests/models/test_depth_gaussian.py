@@ -71,7 +71,9 @@ def test_fixed_points_answer_like_the_plain_readout():
     neurons, shift = torch.tensor([6, 1, 4]), torch.tensor([0.2, -0.1], dtype=torch.float64)
     points = readout.at_fixed_points((6, 8), neurons=neurons, shift=shift)
     expected = readout(features, neurons=neurons, shift=shift.expand(2, -1))
-    torch.testing.assert_close(points(points.cells.take(features[..., points.cells.rows, points.cells.columns])), expected)
+    cells = points.cells
+    window = features[..., cells.rows, cells.columns]
+    torch.testing.assert_close(points(cells.take(window)), expected)
 
 
 def test_points_scatter_in_training():

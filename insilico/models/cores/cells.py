@@ -41,8 +41,8 @@ class Cells:
 
     def take(self, window: Tensor) -> Tensor:
         """Return the cells (…, cell) of the window (…, row, column) that holds them."""
-        # A selection even of all: on a CPU torch 2.13 returns wrong gradients of a BatchNorm3d whose
-        # input and gradient lie in memory in different orders, as those of a view could.
+        # A selection even of all: on a CPU torch 2.13 gets gradients of a BatchNorm3d wrong where
+        # its input and its gradient lie in memory in different orders, as those of a view may.
         return window.flatten(-2).index_select(-1, self._within)
 
 
