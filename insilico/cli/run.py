@@ -16,8 +16,10 @@ if TYPE_CHECKING:
 def run(
     experiments: list[str],
     *,
-    model: str,
     out: Path,
+    model: str | None = None,
+    recording: Path | None = None,
+    metadata: Path | None = None,
     mouse: str | None = None,
     neurons: str | None = None,
     protocol: list[Path | str] | None = None,
@@ -26,7 +28,7 @@ def run(
     device: str = "auto",
     jobs: int | None = None,
 ) -> None:
-    """Run experiments on a twin, and save tables, arrays and figures.
+    """Run experiments on a twin or on a recording, and save tables, arrays and figures.
 
     The same command continues an interrupted run. Experiments: retinotopy, direction.
 
@@ -34,10 +36,15 @@ def run(
     ----------
     experiments : list of str
         One or more of: retinotopy, direction.
-    model : str
-        A name of the zoo or a checkpoint folder.
     out : Path
         The run folder: a new one, or one to continue.
+    model : str, optional
+        A name of the zoo or a checkpoint folder: the experiment asks this model.
+    recording : Path, optional
+        A recording, or a folder of recordings: the experiment analyzes what was measured. Give
+        either a model or a recording.
+    metadata : Path, optional
+        Published metadata of the recording, where they tell what its trials showed.
     mouse : str, optional
         May be left out where there is one.
     neurons : str, optional
@@ -48,7 +55,8 @@ def run(
     set_ : list of str, optional
         key=value, replaces a value of the protocol, such as image_count=5000.
     behavior : str
-        State in which the animal is asked, for models that read behavior.
+        State in which the animal is asked, for models that read behavior; a recording was made in
+        the animal's own.
     device : str
         cpu, cuda or mps; auto takes a GPU where there is one.
     jobs : int, optional
@@ -62,6 +70,20 @@ def run(
     questions = [find_experiment(name) for name in experiments]
     sources = _protocols_by_experiment(questions, protocol or [])
     overrides = _overrides_by_experiment(questions, set_ or [])
+    if model is None or recording is not None or metadata is not None:
+        from insilico.cli.run_recorded import run_recorded, the_recording
+
+        run_recorded(
+            questions,
+            the_recording(recording, model=model, mouse=mouse),
+            metadata=metadata,
+            out=out,
+            protocols=sources,
+            overrides=overrides,
+            neurons=neurons,
+            jobs=jobs,
+        )
+        return
     twin = insilico.load(model, device=device)
     _tell_assumptions(twin, mouse)
     _tell_quality(twin)

@@ -16,7 +16,13 @@ import pandas as pd
 import xarray as xr
 
 from insilico.experiments.experiment import Accumulator, Experiment, Setting
-from insilico.experiments.presentations import Measure, Presentations, own
+from insilico.experiments.presentations import (
+    Measure,
+    Presentations,
+    mean_over_frames,
+    mean_over_recorded_frames,
+    own,
+)
 from insilico.experiments.protocols import Protocol, require
 from insilico.experiments.sites import Site
 from insilico.fits.von_mises import fit_von_mises
@@ -189,9 +195,14 @@ class Direction(Experiment[DirectionProtocol]):
                 [_modulation(shown, turn) for shown, turn in zip(responses, turns, strict=True)]
             )
 
+        # Only a recorded trial can end before the window does.
+        mean = mean_over_recorded_frames if setting.has_trial_noise else mean_over_frames
         return Presentations(
             setting,
-            {"mean": Measure(*window), "first_harmonic": Measure(*window, reduce=modulation)},
+            {
+                "mean": Measure(*window, reduce=mean),
+                "first_harmonic": Measure(*window, reduce=modulation),
+            },
         )
 
     def conclude(

@@ -29,8 +29,10 @@ EXPERIMENTS = {
     "direction": "insilico.experiments.direction:Direction",
 }
 
-#: Trials at a time that an analysis of existing responses takes in; even, so that halves balance.
+#: Trials at a time that an analysis of existing responses takes in, at most, and the numbers that
+#: these may hold: 20 million are 160 MB in double precision.
 ANALYZED_TRIALS = 200
+ANALYZED_NUMBERS = 20_000_000
 
 #: Earlier results that an experiment builds on, by name.
 Given = Mapping[str, Result]
@@ -248,8 +250,11 @@ class Experiment(ABC, Generic[P]):
         conditions = stimuli.conditions if responses.conditions is None else responses.conditions
         accumulator = self.accumulator(setting)
         trial_count = len(responses.values)
-        for start in range(0, trial_count, ANALYZED_TRIALS):
-            trials = range(start, min(start + ANALYZED_TRIALS, trial_count))
+        fitting = ANALYZED_NUMBERS // max(1, responses.values[:1].size)
+        # Even, so that halves balance.
+        step = 2 * max(1, min(ANALYZED_TRIALS, fitting) // 2)
+        for start in range(0, trial_count, step):
+            trials = range(start, min(start + step, trial_count))
             accumulator.add(
                 make_block(
                     conditions,

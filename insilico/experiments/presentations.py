@@ -24,6 +24,16 @@ def mean_over_frames(responses: FloatArray, conditions: pd.DataFrame) -> FloatAr
     return np.asarray(responses.mean(axis=2))
 
 
+def mean_over_recorded_frames(responses: FloatArray, conditions: pd.DataFrame) -> FloatArray:
+    """Return the mean over the frames of a measure before the end of the recorded trial.
+
+    Frames after it are NaN for all neurons; at least one of a measure's frames lies before it.
+    """
+    is_recorded = ~np.isnan(responses).all(axis=1, keepdims=True)
+    total = np.where(is_recorded, responses, 0).sum(axis=2)
+    return np.asarray(total / is_recorded.sum(axis=2))
+
+
 def every_frame(responses: FloatArray, conditions: pd.DataFrame) -> FloatArray:
     """Return the response frame by frame."""
     return responses

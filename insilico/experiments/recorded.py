@@ -1,0 +1,363 @@
+"""What a recording has measured already: its trials as responses, through the same analyses."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+import insilico
+from insilico import catalog
+from insilico.errors import CatalogError, ProtocolError, RecordingError
+from insilico.experiments.experiment import Experiment, Given, Setting, find_experiment
+from insilico.experiments.protocols import Protocol, read_protocol
+from insilico.experiments.run_folder import RunFolder
+from insilico.recordings.conditions import presented_dots, presented_gabors
+from insilico.recordings.metadata import known_trials
+from insilico.recordings.recording import Recording
+from insilico.results import Responses, Result
+from insilico.twin.selection import NeuronSelection, choose_neurons
+
+#: Share of a window that must lie within its trial (ours).
+MINIMUM_WINDOW = 0.5
+#: A protocol for recordings is called as the experiment's default with this behind.
+RECORDED = "-recorded"
+
+
+@dataclasses.dataclass(frozen=True)
+class RecordedStimulus:
+    """Trials of a recording that answer an experiment.
+
+    Attributes
+    ----------
+    stimulus_type : str
+        As in :attr:`insilico.recordings.Recording.trials`.
+    presented : callable
+        ``presented(recording, metadata=…)`` returns what was shown when.
+    """
+
+    stimulus_type: str
+    presented: Callable[..., pd.DataFrame]
+
+
+#: Experiments that trials of a recording answer. Their protocols have a method ``window(screen)``:
+#: the frames after a pattern's onset that are needed, the end exclusive.
+ANSWERED = {
+    "direction": RecordedStimulus("drifting_gabor", presented_gabors),
+    "dots": RecordedStimulus("gaussian_dots", presented_dots),
+}
+
+
+def analyze_recording(
+    experiment: str,
+    recording: Recording,
+    *,
+    protocol: str | Path | Protocol | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    neurons: NeuronSelection = None,
+    metadata: Path | None = None,
+    given: Given | None = None,
+    out: str | Path | None = None,
+    jobs: int = 1,
+    command: str = "",
+) -> Result:
+    """Answer an experiment from the trials of a recording.
+
+    Parameters
+    ----------
+    experiment : str
+        One of :data:`insilico.experiments.EXPERIMENTS`.
+    recording : Recording
+        Of one mouse.
+    protocol : str, Path or Protocol, optional
+        A TOML file or the name of a shipped protocol; when left out the one for recordings, such as
+        "direction-recorded", or the default where there is none. What it says of stimuli is not
+        read: they are those of the recording.
+    overrides, neurons
+        As for :func:`insilico.run`.
+    metadata : Path, optional
+        Folder of the published metadata, where conditions are to be taken from it.
+    given : mapping of str to Result, optional
+        Earlier results of this recording; those that ``out`` holds are found there.
+    out : path, optional
+        A run folder, in which the result is saved. A finished one is loaded.
+    jobs : int
+        Processes for fits.
+    command : str
+        Recorded in the provenance.
+
+    Returns
+    -------
+    Result
+        With errors and tests over trials.
+
+    Raises
+    ------
+    RecordingError
+        If the recording has no trials that answer the experiment, or a file is at fault.
+    ProtocolError, CatalogError, NeuronError
+        If an argument does not fit, or an earlier result is missing.
+    RunFolderError
+        If ``out`` holds another run, or cannot be written.
+    """
+    question = find_experiment(experiment)
+    _require_answer(question.name, recording, metadata)
+    values = _protocol(question, protocol, overrides)
+    chosen = choose_neurons(neurons, len(recording.neurons))
+    identity = describe_recording(recording, chosen, metadata)
+    folder = None if out is None else RunFolder.open(out, identity, command=command)
+    if folder and (finished := folder.finished(experiment, values.to_dict())):
+        return finished
+    if experiment in ANSWERED:
+        responses = recorded_responses(
+            experiment, recording, values, neurons=chosen, metadata=metadata
+        )
+        result = question.analyze(responses, values, screen=recording.screen, jobs=jobs)
+    else:
+        result = _from_earlier(question, recording, values, chosen, given or {}, folder, jobs)
+    provenance = {
+        **identity,
+        **result.provenance,
+        "output_units": "recorded",
+        "package": f"insilico {insilico.__version__}",
+        "seed": values.seed,
+        "command": command,
+    }
+    result = dataclasses.replace(result, provenance=provenance)
+    if folder is not None:
+        folder.parts(experiment, values.to_dict())
+        folder.finish(result)
+    return result
+
+
+def recorded_responses(
+    experiment: str,
+    recording: Recording,
+    protocol: Any,
+    *,
+    neurons: NeuronSelection = None,
+    metadata: Path | None = None,
+) -> Responses:
+    """Return what a recording's neurons answered to the patterns that an experiment is about.
+
+    Parameters
+    ----------
+    experiment : str
+        A key of :data:`ANSWERED`.
+    recording : Recording
+        Of movies.
+    protocol : Protocol
+        Of the experiment; patterns whose window lies for the most part beyond their trial are left
+        out.
+    neurons : selection, optional
+        As for :meth:`insilico.Twin.respond`.
+    metadata : Path, optional
+        Folder of the published metadata.
+
+    Returns
+    -------
+    Responses
+        With trial noise, in recorded units; NaN after the end of a trial. ``conditions`` has the
+        number of the trial in the recording as ``recorded_trial``; ``source`` says what was left
+        out and why, and has the hashes of conditions and responses.
+
+    Raises
+    ------
+    RecordingError
+        If there are no such trials, none with known conditions, or their responses were withheld.
+    """
+    answered = ANSWERED[experiment]
+    shown = answered.presented(recording, metadata=metadata)
+    counts = _count(shown["status"]) if len(shown) else {}
+    shown = shown[shown["status"] == "ok"] if len(shown) else shown
+    if shown.empty:
+        raise RecordingError(
+            f"{recording.source} has no {answered.stimulus_type} trial with a pattern that is known"
+            f"{_among(counts)}; give its metadata with --metadata"
+        )
+    chosen = choose_neurons(neurons, len(recording.neurons))
+    values, withheld = _read_responses(recording, np.unique(shown["trial"]), chosen)
+    if not values:
+        raise RecordingError(
+            f"the responses to all {len(withheld)} {answered.stimulus_type} trials of "
+            f"{recording.source} are zero, as of trials whose responses were withheld; give a "
+            "recording with these responses"
+        )
+    first, stop = protocol.window(recording.screen)
+    length = shown["trial"].map({trial: response.shape[1] for trial, response in values.items()})
+    # Most of the window must have been recorded, or the last pattern of a trial would be missing
+    # from its condition whenever the window is late.
+    within = (length - shown["onset_frame"]).clip(upper=stop) - first
+    is_recorded = within >= MINIMUM_WINDOW * (stop - first)
+    kept = shown[is_recorded]
+    trials = np.unique(kept["trial"])
+    conditions = kept.rename(columns={"trial": "recorded_trial"}).reset_index(drop=True)
+    conditions.insert(0, "trial", np.searchsorted(trials, conditions["recorded_trial"]))
+    frame_count = int((conditions["onset_frame"] + stop).max())
+    stacked = np.stack([_to_length(values[trial], frame_count) for trial in trials.tolist()])
+    table = recording.neurons.iloc[chosen].reset_index(drop=True)
+    table.insert(0, "mouse", recording.mouse)
+    return Responses(
+        stacked,
+        table,
+        conditions,
+        axes=("trial", "neuron", "frame"),
+        frame_rate_hz=recording.screen.frame_rate_hz,
+        units="recorded",
+        behavior={"state": "as recorded"},
+        source={
+            "type": "recording",
+            "path": str(recording.source),
+            "stimulus_type": answered.stimulus_type,
+            "conditions_from": sorted(conditions["conditions_from"].unique()),
+            "trials": len(trials),
+            "movies": int(conditions["movie"].nunique()),
+            "presentations": len(conditions),
+            "not_recognized": {key: count for key, count in counts.items() if key != "ok"},
+            "beyond_the_trial": int((~is_recorded & length.notna()).sum()),
+            "withheld_trials": len(withheld),
+            "conditions_sha256": _hash_table(conditions),
+            "responses_sha256": hashlib.sha256(stacked.tobytes()).hexdigest(),
+        },
+        has_trial_noise=True,
+    )
+
+
+def describe_recording(
+    recording: Recording, neurons: np.ndarray[Any, np.dtype[np.int64]], metadata: Path | None
+) -> dict[str, Any]:
+    """Return what tells one recording from another, and which neurons are looked at."""
+    return {
+        "recording": recording.source.name,
+        "layout": recording.layout,
+        "mouse": recording.mouse,
+        "neuron_count": len(neurons),
+        "neurons_sha256": hashlib.sha256(neurons.tobytes()).hexdigest(),
+        "recorded_neurons_sha256": _hash_table(recording.neurons),
+        "trials_sha256": _hash_table(known_trials(recording, metadata)),
+        "metadata": None if metadata is None else str(metadata),
+        "screen": recording.screen.to_dict(),
+    }
+
+
+def answerable(trials: pd.DataFrame) -> list[str]:
+    """Return the experiments that some trials answer, by the types of their stimuli."""
+    types = set(trials.loc[trials["tier"] != "none", "stimulus_type"])
+    return [name for name, stimulus in ANSWERED.items() if stimulus.stimulus_type in types]
+
+
+def _require_answer(experiment: str, recording: Recording, metadata: Path | None) -> None:
+    """Refuse an experiment whose stimuli the recording does not have."""
+    trials = known_trials(recording, metadata)
+    if experiment in answerable(trials):
+        return
+    if experiment not in ANSWERED and _builds_on_answered(experiment, recording):
+        return
+    counts = _count(trials.loc[trials["tier"] != "none", "stimulus_type"])
+    there = ", ".join(f"{name} ({count})" for name, count in counts.items())
+    able = answerable(trials)
+    raise RecordingError(
+        f"{recording.source} cannot answer {experiment}: its trials show {there or 'nothing'}, "
+        + (f"which answer {' and '.join(able)}" if able else "which answer no experiment")
+        + "; give --model to ask a model instead"
+    )
+
+
+def _builds_on_answered(experiment: str, recording: Recording) -> bool:
+    """Whether an experiment only looks at earlier results that a recording can have."""
+    question = find_experiment(experiment)
+    needed = question.requires(_protocol(question, None, None), recording.kind)
+    return bool(needed) and set(needed) <= set(ANSWERED)
+
+
+def _protocol(
+    question: Experiment[Any],
+    protocol: str | Path | Protocol | None,
+    overrides: Mapping[str, Any] | None,
+) -> Any:
+    """Return the protocol, by default the one for recordings."""
+    if isinstance(protocol, Protocol):
+        return dataclasses.replace(protocol, **(overrides or {}))
+    if protocol is None:
+        try:
+            catalog.find("experiments", question.name + RECORDED)
+            protocol = question.name + RECORDED
+        except CatalogError:
+            protocol = None
+    return read_protocol(
+        question.protocol_type, protocol, overrides=overrides, experiment=question.name
+    )
+
+
+def _from_earlier(
+    question: Experiment[Any],
+    recording: Recording,
+    values: Any,
+    chosen: np.ndarray[Any, np.dtype[np.int64]],
+    given: Given,
+    folder: RunFolder | None,
+    jobs: int,
+) -> Result:
+    """Answer an experiment that only looks at earlier results."""
+    found = {}
+    for name in question.requires(values, recording.kind):
+        earlier = given.get(name) or (None if folder is None else folder.result(name))
+        if earlier is None:
+            raise ProtocolError(
+                f"{question.name} builds on {name}, which has not been run on this recording; run "
+                f"it first: insilico run {name} {question.name}, with the same options"
+            )
+        found[name] = earlier
+    table = recording.neurons.iloc[chosen].reset_index(drop=True)
+    table.insert(0, "mouse", recording.mouse)
+    setting = Setting(
+        values, recording.kind, recording.screen, table, found, has_trial_noise=True, jobs=jobs
+    )
+    if question.sites(setting):
+        raise RecordingError(
+            f"{recording.source} cannot answer {question.name}, which shows stimuli of its own; "
+            "give --model to ask a model instead"
+        )
+    tables, arrays = question.conclude(question.accumulator(setting), setting)
+    source = {"type": "recording", "path": str(recording.source)}
+    provenance = {"source": source, "units": "recorded", "given": sorted(found)}
+    return Result(question.name, tables, arrays, values.to_dict(), provenance)
+
+
+def _read_responses(
+    recording: Recording, trials: Any, neurons: np.ndarray[Any, np.dtype[np.int64]]
+) -> tuple[dict[int, np.ndarray[Any, Any]], list[int]]:
+    """Read the responses of trials; those of withheld trials are zero throughout."""
+    values, withheld = {}, []
+    for trial in map(int, trials):
+        responses = recording.read(trial).responses
+        if responses.any():
+            values[trial] = responses[neurons]
+        else:
+            withheld.append(trial)
+    return values, withheld
+
+
+def _to_length(responses: np.ndarray[Any, Any], frame_count: int) -> np.ndarray[Any, Any]:
+    """Cut off frames that nobody needs, or add NaN where nothing was recorded."""
+    missing = max(0, frame_count - responses.shape[1])
+    padding = [(0, 0), (0, missing)]
+    return np.pad(responses[:, :frame_count], padding, constant_values=np.nan)
+
+
+def _count(values: pd.Series) -> dict[str, int]:
+    return {str(value): int(count) for value, count in values.value_counts().items()}
+
+
+def _among(counts: Mapping[str, int]) -> str:
+    told = ", ".join(f"{count} {name}" for name, count in counts.items())
+    return f" (of its patterns: {told})" if told else ""
+
+
+def _hash_table(table: pd.DataFrame) -> str:
+    return hashlib.sha256(table.to_csv(index=False).encode()).hexdigest()
