@@ -27,6 +27,7 @@ P = TypeVar("P", bound=Protocol)
 EXPERIMENTS = {
     "retinotopy": "insilico.experiments.retinotopy:Retinotopy",
     "direction": "insilico.experiments.direction:Direction",
+    "onset": "insilico.experiments.onset:Onset",
 }
 
 #: Trials at a time that an analysis of existing responses takes in, at most, and the numbers that

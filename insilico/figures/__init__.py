@@ -31,6 +31,10 @@ FIGURES = {
         "gallery": "insilico.figures.direction:plot_gallery",
         "population": "insilico.figures.direction:plot_population",
     },
+    "onset": {
+        "gallery": "insilico.figures.onset:plot_gallery",
+        "population": "insilico.figures.onset:plot_population",
+    },
     "attention": {
         "maps": "insilico.figures.attention:plot_maps",
     },

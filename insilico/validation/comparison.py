@@ -25,6 +25,7 @@ Limits = Mapping[str, tuple[str, str, float]]
 COMPARISONS = {
     "retinotopy": "insilico.validation.retinotopy:COMPARISON",
     "direction": "insilico.validation.direction:COMPARISON",
+    "onset": "insilico.validation.onset:COMPARISON",
 }
 
 #: The check that every experiment has: the share of neurons of status "ok".
