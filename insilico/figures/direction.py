@@ -41,6 +41,9 @@ ORIENTATION_BINS = 18
 #: doi:10.1016/0042-6989(91)90033-2).
 SIMPLE_F1_F0 = 1.0
 
+#: q-value up to which a neuron counts as selective in figures: 5 % false discoveries.
+SELECTIVE_Q = 0.05
+
 
 @style()
 def plot_gallery(result: Result, neurons: Iterable[int] | None = None) -> Figure:
@@ -140,7 +143,8 @@ def plot_population(result: Result) -> Figure:
     Returns
     -------
     Figure
-        Without a panel on direction selectivity where only orientations were shown.
+        Without a panel on direction selectivity where only orientations were shown. Recorded Gabors
+        tell no modulation; the p-values of their tests take its place.
     """
     layout: list[Any]
     if has_directions(result):
@@ -157,7 +161,10 @@ def plot_population(result: Result) -> Figure:
         plot_index(result, "dsi", panels["dsi"])
     plot_preferred(result, panels["preferred"])
     plot_half_widths(result, panels["half_width"])
-    plot_modulation(result, panels["modulation"])
+    if "osi_p" in result.neurons and result.neurons["f1_f0"].isna().all():
+        plot_tests(result, panels["modulation"])
+    else:
+        plot_modulation(result, panels["modulation"])
     plot_status(result, panels["status"])
     letter_panels(panels.values())
     return figure
@@ -170,7 +177,8 @@ def plot_index(result: Result, index: str, axes: Axes | None = None) -> Axes:
     Parameters
     ----------
     result : Result
-        Of the direction experiment; neurons for which the index is defined are counted.
+        Of the direction experiment; neurons for which the index is defined are counted, apart by
+        the q-value of its test where there is one.
     index : {"osi", "dsi"}
         Which one.
     axes : Axes, optional
@@ -183,11 +191,50 @@ def plot_index(result: Result, index: str, axes: Axes | None = None) -> Axes:
     axes = new_axes(axes)
     plot_histogram(
         axes,
-        {index: result.neurons[index]},
+        _by_test(result.neurons, index),
         limits=(0, 1),
         bin_count=20,
         title={"osi": "orientation selectivity", "dsi": "direction selectivity"}[index],
         xlabel=index.upper(),
+    )
+    return axes
+
+
+def _by_test(table: pd.DataFrame, index: str) -> dict[str, Any]:
+    """Return an index of all neurons, or of those that pass its test and of the others."""
+    if f"{index}_q" not in table:
+        return {index: table[index]}
+    passes = table[f"{index}_q"] <= SELECTIVE_Q
+    return {
+        f"q \N{LESS-THAN OR EQUAL TO} {SELECTIVE_Q:g}": table.loc[passes, index],
+        "others": table.loc[~passes, index],
+    }
+
+
+@style()
+def plot_tests(result: Result, axes: Axes | None = None) -> Axes:
+    """Draw the distribution of the p-values of both indices.
+
+    Parameters
+    ----------
+    result : Result
+        Of the direction experiment, on trials that repeat with noise.
+    axes : Axes, optional
+        Where; a new figure when left out.
+
+    Returns
+    -------
+    Axes
+    """
+    axes = new_axes(axes)
+    names = [name for name in ("osi", "dsi") if f"{name}_p" in result.neurons]
+    plot_histogram(
+        axes,
+        {name.upper(): result.neurons[f"{name}_p"] for name in names},
+        limits=(0, 1),
+        bin_count=20,
+        title="permutation tests over trials",
+        xlabel="p",
     )
     return axes
 
