@@ -377,7 +377,7 @@ def fit_maps(
             "energy_reliability": energy.reliability,
             "linear_explained": linear.explained,
             "energy_explained": energy.explained,
-            **_degrees(fit, screen),
+            **fit_in_degrees(fit, screen),
             **fit,
             "error_source": "halves",
         }
@@ -470,8 +470,22 @@ def grid_fit_in_px(fit: pd.DataFrame, bank: GaborBank) -> pd.DataFrame:
     return fit
 
 
-def _degrees(fit: pd.DataFrame, screen: Screen) -> dict[str, Any]:
-    """Return center and widths in degrees, with standard errors carried over to first order."""
+def fit_in_degrees(fit: pd.DataFrame, screen: Screen) -> dict[str, Any]:
+    """Return center and widths in degrees, with standard errors carried over to first order.
+
+    Parameters
+    ----------
+    fit : DataFrame, one row a neuron
+        ``x_px``, ``y_px``, ``sigma_major_px``, ``sigma_minor_px`` with their ``_se``.
+    screen : Screen
+        Where the pixels are.
+
+    Returns
+    -------
+    dict of float array, shape (neuron,)
+        ``x_deg``, ``y_deg``, ``sigma_major_deg`` and ``sigma_minor_deg`` with their ``_se``; a
+        width is the angle from the center to one standard deviation.
+    """
     x_deg, y_deg = screen.position_deg(fit["x_px"], fit["y_px"])
     radians_per_px = screen.cm_per_px / screen.distance_cm
     columns = {"x_deg": x_deg, "y_deg": y_deg}
