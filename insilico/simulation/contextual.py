@@ -29,13 +29,17 @@ CONTEXT_RANGES = {
     "surround_sigma_px": (5.5, 9.0),
     "surround_selectivity": (0.4, 1.0),
     "facilitation": (2.5, 4.5),
-    "hole_strength": (0.8, 1.4),
+    "hole_strength": (1.0, 1.5),
     "hole_latency_s": (0.03, 0.08),
 }
 #: What is narrower for neurons whose effect would otherwise drown: those that flip with contrast
 #: have receptive fields that a disc of 20 degrees fills, and answers to holes exceed those to a
 #: full field, which the surround suppresses.
-HOLE_RANGES = {"receptive_field_px": (1.0, 2.4), "suppression": (0.5, 0.85)}
+HOLE_RANGES = {
+    "receptive_field_px": (1.0, 2.2),
+    "suppression": (0.55, 0.85),
+    "surround_sigma_px": (6.5, 9.0),
+}
 FLIP_RANGES = {
     "receptive_field_px": (1.0, 1.6),
     "suppression": (0.7, 0.85),

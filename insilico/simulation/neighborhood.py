@@ -61,8 +61,10 @@ FACILITATION_UNTIL = 0.3
 #: gets 1 in 21 of the answer.
 HOLE_GATE = 20.0
 #: Floors, in standardized units: of variance, so that the gradient of its root is finite on a gray
-#: screen, and of the product of two gradient energies (5 % contrast: 1e-5).
+#: screen; of variance times a strength, which vanishes beside 1; and of the product of two gradient
+#: energies (5 % contrast: 1e-5).
 VARIANCE_FLOOR = 1e-12
+WEIGHED_FLOOR = 1e-36
 ALIGNMENT_FLOOR = 1e-9
 
 
@@ -201,6 +203,8 @@ class Neighborhood(nn.Module):
     def _division(self, variance: Tensor, neurons: Tensor | None) -> Tensor:
         strengths = self._of(self.strengths, neurons, axis=1)
         variance = variance.clamp_min(VARIANCE_FLOOR) * strengths[:, None].square()
+        # A strength of 0 must not bring back the root of 0, whose gradient is not finite.
+        variance = variance.clamp_min(WEIGHED_FLOOR)
         is_energy = self._of(self.is_energy, neurons)
         return 1 + torch.where(is_energy, variance, variance.sqrt()).sum(0)
 

@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -22,7 +24,7 @@ def measured_and_planted(population, *, harmonic, is_same_depth, **options):
         found.append(np.cos(harmonic * (angle[:, None] - angle)))
     similarity = np.mean(found, axis=0)
     pair = np.triu(np.ones_like(column), 1) & column
-    masks = [pair & (horizontal >= a) & (horizontal < b) for a, b in zip(EDGES_UM, EDGES_UM[1:])]
+    masks = [pair & (horizontal >= a) & (horizontal < b) for a, b in pairwise(EDGES_UM)]
     return np.array([[values[mask].mean() for mask in masks] for values in (similarity, planted)])
 
 

@@ -2,9 +2,11 @@ import numpy as np
 import pytest
 import torch
 
-from insilico.simulation import SimulatedV1Network
-from insilico.simulation.kernels import spatial_kernels, temporal_kernels
+from insilico.simulation import SimulatedV1Network, draw_contextual_population
+from insilico.simulation.kernels import grating_drive, spatial_kernels, temporal_kernels
 from insilico.simulation.network import _filter
+from insilico.simulation.simulated_v1 import STIMULUS_STD
+from insilico.stimuli import drifting_grating, static_grating
 
 
 @pytest.fixture(scope="module")
@@ -118,3 +120,72 @@ def test_some_neurons_answer_as_they_do_among_all(kind, request):
     chosen = torch.tensor([7, 0, 3])
     some = network(stimulus, mouse="simulated", neurons=chosen)
     torch.testing.assert_close(some, network(stimulus, mouse="simulated")[:, chosen])
+
+
+@pytest.mark.parametrize("is_contextual", [False, True])
+def test_reach_is_exact(is_contextual, population, screen):
+    cells = population
+    if is_contextual:
+        cells = draw_contextual_population(simple_count=6, energy_count=6, screen=screen, seed=0)
+    network = SimulatedV1Network(cells, screen=screen, kind="movie").double()
+    reach = network.reach(40)
+    assert reach.future == 0
+    movie = torch.randn(1, 1, 40, 36, 64, generator=torch.Generator().manual_seed(0)).double()
+    before = network(movie, mouse="simulated")
+    changed = movie.clone()
+    changed[:, :, 10] += 3 * torch.randn(36, 64, generator=torch.Generator().manual_seed(1))
+    moved = (network(changed, mouse="simulated") - before).abs()[0]
+    # Energy cells look back with the whole filter; simple ones may be silent in one frame.
+    is_energy = torch.tensor((cells["cell_class"] == "energy").tolist())
+    assert torch.count_nonzero(moved[:, :10]) == 0
+    assert torch.count_nonzero(moved[:, 10 + reach.past + 1 :]) == 0
+    assert torch.all(moved[is_energy, 10 + reach.past] > 0)
+
+
+def test_images_reach_nothing_but_themselves(image_network):
+    reach = image_network.reach(1)
+    assert (reach.past, reach.future) == (0, 0)
+
+
+def test_answers_do_not_depend_on_when_a_movie_is_shown(screen):
+    cells = draw_contextual_population(simple_count=4, energy_count=4, screen=screen, seed=1)
+    network = SimulatedV1Network(cells, screen=screen, kind="movie").double()
+    movie = torch.randn(1, 1, 12, 36, 64, generator=torch.Generator().manual_seed(2)).double()
+    later = torch.cat([torch.zeros(1, 1, 9, 36, 64).double(), movie], dim=2)
+    torch.testing.assert_close(
+        network(later, mouse="simulated")[..., 9:], network(movie, mouse="simulated")
+    )
+
+
+def test_drive_by_a_drifting_grating_is_that_of_the_closed_form(population, screen):
+    network = SimulatedV1Network(population, screen=screen, kind="movie").double()
+    expected = grating_drive(population, screen, is_movie=True)
+    for neuron, cell in population.iterrows():
+        phases = np.arange(0, 360, 15)
+        movie = drifting_grating(
+            screen,
+            direction_deg=cell["direction_deg"],
+            spatial_frequency_cpd=cell["spatial_frequency_cpd"],
+            temporal_frequency_hz=cell["temporal_frequency_hz"],
+            phase_deg=phases,
+            frame_count=16,
+            dtype=np.float64,
+        )
+        shown = torch.from_numpy((movie - 127.5) / STIMULUS_STD)[:, None]
+        found = network.drive(shown, torch.tensor([neuron]))[..., -1].mean()
+        assert found == pytest.approx(expected[neuron], rel=0.01)
+
+
+def test_drive_by_still_gratings_is_that_of_the_closed_form(population, image_network, screen):
+    expected = grating_drive(population, screen, is_movie=False)
+    for neuron, cell in population.iterrows():
+        images = static_grating(
+            screen,
+            orientation_deg=cell["direction_deg"],
+            spatial_frequency_cpd=cell["spatial_frequency_cpd"],
+            phase_deg=np.arange(0, 360, 5),
+            dtype=np.float64,
+        )
+        shown = torch.from_numpy((images - 127.5) / STIMULUS_STD)[:, None]
+        found = image_network.drive(shown, torch.tensor([neuron])).mean()
+        assert found == pytest.approx(expected[neuron], rel=0.01)
