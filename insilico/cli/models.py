@@ -172,7 +172,7 @@ def import_model(
     save_checkpoint(checkpoint, out)
     print(
         f"{checkpoint.name}: {checkpoint.architecture}, "
-        f"{count_parameters(checkpoint.network):,} trainable parameters -> {out}"
+        f"{count_parameters(checkpoint.network):,} parameters -> {out}"
     )
     for one in checkpoint.mice.values():
         print(f"mouse {one.name}: {len(one.neurons):,} neurons")

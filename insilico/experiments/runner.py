@@ -36,6 +36,7 @@ from insilico.progress import progress_bar
 from insilico.results import Result
 from insilico.stimuli.stimuli import Stimuli
 from insilico.twin import PreparedTwin, Twin
+from insilico.twin.plan import Plan
 from insilico.twin.selection import NeuronSelection
 
 logger = logging.getLogger(__name__)
@@ -53,6 +54,7 @@ def run(
     mouse: str | None = None,
     neurons: NeuronSelection = None,
     behavior: Any = None,
+    plan: Plan = "auto",
     given: Given | None = None,
     out: str | Path | None = None,
     jobs: int | None = None,
@@ -73,6 +75,8 @@ def run(
         Values that replace those of the protocol.
     mouse, neurons, behavior
         As for :meth:`insilico.Twin.respond`.
+    plan : {"auto", "plain"}
+        As for :meth:`insilico.Twin.prepare`.
     given : mapping of str to Result, optional
         Earlier results that the experiment builds on; those that ``out`` holds are found there.
     out : path, optional
@@ -111,6 +115,7 @@ def run(
         twin.prepare,
         mouse,
         behavior=behavior,
+        plan=plan,
         is_gray=True,
         window=question.window(values, screen, twin.kind),
     )
@@ -200,6 +205,7 @@ class _Measured:
     trial_count: int
     stimulus_id: str
     is_finished: bool
+    plan: dict[str, Any]
 
 
 def _check_request(question: Experiment[Any], twin: Twin, jobs: int | None) -> None:
@@ -217,7 +223,7 @@ def _record(prepared: PreparedTwin, measured: _Measured, setting: Setting[Any]) 
     return {
         "package": f"insilico {insilico.__version__}",
         "device": str(prepared.device),
-        "plan": prepared.plan,
+        "plan": measured.plan or {"name": prepared.plan},
         "seed": setting.protocol.seed,
         "stimulus_id": measured.stimulus_id,
         "trials": measured.trial_count,
@@ -264,6 +270,7 @@ def _measure(
     """Show the stimuli site by site and block by block, from where an earlier run stopped."""
     saved = parts.load_state()
     done, is_finished, is_adding = 0, False, False
+    plan: dict[str, Any] = {}
     if saved is not None:
         state, done, is_finished = saved
         accumulator.restore(state)
@@ -280,6 +287,7 @@ def _measure(
                 show = shows[site]
                 frames = show.stimuli.render(trials)
                 responses = prepared.respond(frames, first_trial=trials.start, on_batch=advance)
+                plan = prepared.describe_plan()
                 block = make_block(
                     show.stimuli.conditions,
                     trials,
@@ -304,7 +312,7 @@ def _measure(
                 parts.save_state(accumulator.state(), done, is_finished)
             raise
     stimulus_id = digest.hexdigest() if resumed_at == 0 else _identify(shows, done)
-    return _Measured(done, stimulus_id, is_finished)
+    return _Measured(done, stimulus_id, is_finished, plan)
 
 
 def _blocks(shows: Sequence[_Show], done: int) -> Iterator[tuple[int, int, range, PreparedTwin]]:

@@ -190,8 +190,8 @@ class Network(nn.Module, ABC):
 
 
 def count_parameters(network: nn.Module) -> int:
-    """Return the number of trainable parameters."""
-    return sum(p.numel() for p in network.parameters() if p.requires_grad)
+    """Return the number of parameters, frozen ones included."""
+    return sum(parameter.numel() for parameter in network.parameters())
 
 
 def select_neurons(values: Tensor, neurons: Tensor | None, *, axis: int) -> Tensor:

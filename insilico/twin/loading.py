@@ -79,6 +79,8 @@ def load(
 
         return SimulatedV1(**SIMULATED[str(model)], device=device, precision=precision)
     loaded = open_checkpoint(model, cache=cache, statistics=statistics, data=data)
+    # Gradients are of stimuli: those of the weights would double the work.
+    loaded.network.requires_grad_(False)
     return Twin(
         loaded.network,
         mice=loaded.mice,

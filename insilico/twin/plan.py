@@ -29,10 +29,13 @@ class Excerpt:
     ----------
     start, stop : int
         Frames of the trial, the end exclusive.
+    remembered : int
+        How many of the first of them are gray that was shown once and is remembered.
     """
 
     start: int
     stop: int
+    remembered: int = 0
 
 
 def plan_excerpt(reach: Reach, window: tuple[int, int], frame_count: int) -> Excerpt:
@@ -74,6 +77,11 @@ class FastPath:
         Indices of the asked neurons.
     pupil_center : float tensor, shape (2,), or None
         One standardized gaze.
+
+    Attributes
+    ----------
+    shown : Excerpt or None
+        What was shown of the last movies.
     """
 
     def __init__(
@@ -84,6 +92,7 @@ class FastPath:
         self._predict = self._prepare(None)
         self._lead: Lead | None = None
         self._after_lead: Predict | None = None
+        self.shown: Excerpt | None = None
 
     def _prepare(self, lead: Lead | None) -> Predict:
         return self._network.prepare(
@@ -129,9 +138,9 @@ class FastPath:
         first = max(excerpt.start, before)
         shown = stimulus[:, :, first - before : excerpt.stop - before]
         state = None if behavior is None else behavior[:, :, first : excerpt.stop]
+        self.shown = excerpt
         if gray is not None:
-            lead = Lead(before, gray.level, _first(behavior))
-            answer = self._follow(lead)(shown, state)
+            answer = self._follow(Lead(before, gray.level, _first(behavior)), shown, state)
         elif is_steady and reach == Reach(None, 0) and not stimulus.requires_grad:
             answer = self._after_uniform(shown, state, window[0])
         else:
@@ -148,17 +157,19 @@ class FastPath:
         if self._lead is not None and self._lead.frame_count < count and _is_same(self._lead, lead):
             lead = self._lead
         rest = None if behavior is None else behavior[:, :, lead.frame_count :]
-        return self._follow(lead)(stimulus[:, :, lead.frame_count :], rest)
+        return self._follow(lead, stimulus[:, :, lead.frame_count :], rest)
 
-    def _follow(self, lead: Lead) -> Predict:
-        """Return the function of stimuli that follow a lead, remembered from the last call."""
+    def _follow(self, lead: Lead, stimulus: Tensor, behavior: Tensor | None) -> Tensor:
+        """Answer a stimulus that follows a lead, which is remembered from the last call."""
         known = self._lead
         is_known = known is not None and known.frame_count == lead.frame_count
         if self._after_lead is None or known is None or not (is_known and _is_same(known, lead)):
             # The old memory goes before the new one comes.
             self._after_lead = None
             self._after_lead, self._lead = self._prepare(lead), lead
-        return self._after_lead
+        if self.shown is not None:
+            self.shown = dataclasses.replace(self.shown, remembered=lead.frame_count)
+        return self._after_lead(stimulus, behavior)
 
 
 def _first(behavior: Tensor | None) -> Tensor | None:

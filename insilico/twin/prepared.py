@@ -150,6 +150,12 @@ class PreparedTwin:
         behavior = self._rows(self.behavior, trials, seen)
         return seen, behavior, self._rows(self.pupil_center, trials, seen)
 
+    def describe_plan(self) -> dict[str, Any]:
+        """Return how it computes, and what of the last movies it showed to its networks."""
+        if not self.paths or self.paths[0].shown is None:
+            return {"name": self.plan}
+        return {"name": self.plan, "frames": dataclasses.asdict(self.paths[0].shown)}
+
     def first_frame(self, frame_count: int) -> int:
         """Return the frame of the trial that the first response belongs to."""
         if self.kind == "image":
