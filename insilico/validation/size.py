@@ -1,0 +1,179 @@
+"""Size tuning against a dense measurement of discs, and against who was given answers to holes."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+
+from insilico.experiments.averaging import average_presentations
+from insilico.experiments.experiment import Setting
+from insilico.experiments.gratings import (
+    combine,
+    grating_conditions,
+    grating_sites,
+    grating_stimuli,
+)
+from insilico.experiments.protocols import build_protocol
+from insilico.experiments.sites import UNPLACED
+from insilico.experiments.size import SizeProtocol
+from insilico.experiments.size_curves import IntArray, shown_diameters
+from insilico.results import Result
+from insilico.screen import Screen
+from insilico.simulation import SimulatedV1
+from insilico.validation.comparison import (
+    STATUS_CHECK,
+    Comparison,
+    FloatArray,
+    Limits,
+    long_table,
+    wide_table,
+)
+from insilico.validation.truth import planted_results
+
+#: Sizes of the dense measurement, degrees apart: below the first number, and above it.
+FINE_UNTIL_DEG = 40.0
+FINE_STEP_DEG, COARSE_STEP_DEG = 1.0, 5.0
+#: Preferred sizes are compared where the largest disc evokes this much less than the best: a curve
+#: that hardly falls has no size to prefer.
+SUPPRESSED = 0.1
+
+LIMITS: Limits = {
+    "preferred size error (%)": ("median", "<=", 15.0),
+    "suppression index": ("correlation", ">=", 0.95),
+    "hole precision (%)": ("share", ">=", 95.0),
+    "hole recall (%)": ("share", ">=", 95.0),
+    STATUS_CHECK: ("share", ">=", 80.0),
+}
+#: Reported and held to nothing: recordings with few gratings do not pin down surrounds.
+TRAINED_LIMITS: Limits = {
+    name: (how, relation, np.inf if relation == "<=" else -np.inf)
+    for name, (how, relation, _) in LIMITS.items()
+}
+
+
+def compare_size(twin: SimulatedV1, result: Result) -> pd.DataFrame:
+    """Put size tuning beside a dense measurement, and hole responses beside who has them.
+
+    Parameters
+    ----------
+    twin : SimulatedV1
+        On which it was measured.
+    result : Result
+        Of size.
+
+    Returns
+    -------
+    DataFrame
+        As :func:`~insilico.validation.comparison.long_table`. The truth of preferred size and of
+        suppression is the answer of the same noiseless neuron to many sizes of disc, at its planted
+        place and direction; that of answers to holes is whether they were planted.
+    """
+    neurons = result.neurons["neuron"].to_numpy()
+    truth = twin.ground_truth.iloc[neurons].reset_index(drop=True)
+    protocol = build_protocol(SizeProtocol, result.protocol)
+    shown_deg, evoked = dense_curves(twin, neurons, protocol)
+    best = evoked.argmax(axis=1)
+    peak, last = evoked.max(axis=1), evoked[:, -1]
+    holes = truth["hole_strength"] if "hole_strength" in truth else np.zeros(len(truth))
+    planted = pd.DataFrame(
+        {
+            "preferred_size_deg": shown_deg[best],
+            "suppression_index": (peak - last) / peak,
+            "is_hole_responsive": (np.asarray(holes) > 0).astype(float),
+        }
+    )
+    return long_table(twin.kind, "size", truth, planted, result.neurons)
+
+
+def dense_diameters(screen: Screen, largest_deg: float) -> FloatArray:
+    """Return sizes close together, each of which draws pixels of its own."""
+    fine = np.arange(FINE_STEP_DEG, min(FINE_UNTIL_DEG, largest_deg), FINE_STEP_DEG)
+    coarse = np.arange(FINE_UNTIL_DEG, largest_deg, COARSE_STEP_DEG)
+    asked = np.concatenate([fine, coarse, [largest_deg]])
+    _, first = np.unique(shown_diameters(screen, asked), return_index=True)
+    return np.asarray(asked[first])
+
+
+def dense_curves(
+    twin: SimulatedV1, neurons: IntArray, protocol: SizeProtocol
+) -> tuple[FloatArray, FloatArray]:
+    """Measure classical size tuning densely, without any error of place or direction.
+
+    Parameters
+    ----------
+    twin : SimulatedV1
+        Whose neurons.
+    neurons : int array, shape (neuron,)
+        Which.
+    protocol : SizeProtocol
+        Gratings and timing.
+
+    Returns
+    -------
+    tuple of float arrays, shapes (diameter,) and (neuron, diameter)
+        Sizes as drawn, and the responses above those to gray.
+    """
+    screen, window = twin.screen(), None
+    if twin.kind == "movie":
+        window = protocol.measured_frames(screen)
+    exact = dataclasses.replace(
+        protocol, centers="neuron", center_grid_px=1, direction_deg=(), patterns_per_trial=1
+    )
+    diameters = dense_diameters(screen, protocol.diameter_deg[-1])
+    patterns = combine(
+        {
+            "arrangement": ["center"],
+            "diameter_deg": [0.0, *diameters],
+            "contrast": [protocol.contrast],
+        }
+    )
+    everybody = twin.prepare().neurons_table().iloc[neurons].reset_index(drop=True)
+    setting = Setting(exact, twin.kind, screen, everybody, given=planted_results(twin))
+    curves = np.full((len(neurons), len(diameters) + 1), np.nan)
+    for site in grating_sites(setting):
+        conditions = grating_conditions(exact, screen, twin.kind, site, patterns)
+        stimuli = grating_stimuli(exact, screen, twin.kind, conditions)
+        prepared = twin.prepare(neurons=neurons[site.rows], is_gray=True, window=window)
+        blocks = [prepared.respond(stimuli.render(block)) for block in stimuli.blocks()]
+        responses = np.concatenate(blocks).astype(float)
+        if twin.kind == "movie":
+            first, stop = exact.window(screen)
+            responses = responses[:, :, responses.shape[2] - (stop - first) :].mean(axis=2)
+        averages = average_presentations(
+            responses, conditions, ["diameter_deg"], has_trial_noise=False
+        )
+        curves[site.rows] = averages.mean.T
+    return shown_diameters(screen, diameters), curves[:, 1:] - curves[:, :1]
+
+
+def size_checks(group: pd.DataFrame) -> dict[str, FloatArray]:
+    """Return errors of preferred size, suppression indices, and hits among holes.
+
+    Neurons that were shown nothing, for want of a receptive field, are no misses of holes.
+    """
+    planted, recovered = wide_table(group, "planted"), wide_table(group, "recovered")
+    size, index = "preferred_size_deg", "suppression_index"
+    is_suppressed = (planted[index] >= SUPPRESSED).to_numpy()
+    relative = 100 * (recovered[size] / planted[size] - 1).abs().to_numpy()
+    has_hole = (planted["is_hole_responsive"] == 1).to_numpy()
+    found = (recovered["is_hole_responsive"] == 1).to_numpy()
+    status = group.drop_duplicates("neuron").set_index("neuron")["status"]
+    is_asked = ~status.reindex(planted.index).isin(UNPLACED).to_numpy()
+    return {
+        "preferred size error (%)": relative[is_suppressed],
+        "suppression index": np.stack([planted[index], recovered[index]]),
+        "hole precision (%)": 100.0 * has_hole[found],
+        "hole recall (%)": 100.0 * found[has_hole & is_asked],
+    }
+
+
+COMPARISON = Comparison(
+    experiment="size",
+    compare=compare_size,
+    checks=size_checks,
+    limits=LIMITS,
+    trained_limits=TRAINED_LIMITS,
+    population="contextual",
+)
