@@ -27,6 +27,7 @@ P = TypeVar("P", bound=Protocol)
 EXPERIMENTS = {
     "retinotopy": "insilico.experiments.retinotopy:Retinotopy",
     "direction": "insilico.experiments.direction:Direction",
+    "dots": "insilico.experiments.dots:Dots",
     "onset": "insilico.experiments.onset:Onset",
 }
 

@@ -23,8 +23,6 @@ from insilico.recordings.recording import Recording
 from insilico.results import Responses, Result
 from insilico.twin.selection import NeuronSelection, choose_neurons
 
-#: Share of a window that must lie within its trial (ours).
-MINIMUM_WINDOW = 0.5
 #: A protocol for recordings is called as the experiment's default with this behind.
 RECORDED = "-recorded"
 
@@ -39,16 +37,20 @@ class RecordedStimulus:
         As in :attr:`insilico.recordings.Recording.trials`.
     presented : callable
         ``presented(recording, metadata=…)`` returns what was shown when.
+    minimum_window : float
+        Share of a pattern's window that must lie within its trial (ours).
     """
 
     stimulus_type: str
     presented: Callable[..., pd.DataFrame]
+    minimum_window: float = 1.0
 
 
 #: Experiments that trials of a recording answer. Their protocols have a method ``window(screen)``:
 #: the frames after a pattern's onset that are needed, the end exclusive.
 ANSWERED = {
-    "direction": RecordedStimulus("drifting_gabor", presented_gabors),
+    # Without the last Gabor of a trial its direction would lack a condition that others have.
+    "direction": RecordedStimulus("drifting_gabor", presented_gabors, minimum_window=0.5),
     "dots": RecordedStimulus("gaussian_dots", presented_dots),
 }
 
@@ -190,10 +192,8 @@ def recorded_responses(
         )
     first, stop = protocol.window(recording.screen)
     length = shown["trial"].map({trial: response.shape[1] for trial, response in values.items()})
-    # Most of the window must have been recorded, or the last pattern of a trial would be missing
-    # from its condition whenever the window is late.
     within = (length - shown["onset_frame"]).clip(upper=stop) - first
-    is_recorded = within >= MINIMUM_WINDOW * (stop - first)
+    is_recorded = within >= answered.minimum_window * (stop - first)
     kept = shown[is_recorded]
     trials = np.unique(kept["trial"])
     conditions = kept.rename(columns={"trial": "recorded_trial"}).reset_index(drop=True)

@@ -35,6 +35,10 @@ FIGURES = {
         "gallery": "insilico.figures.onset:plot_gallery",
         "population": "insilico.figures.onset:plot_population",
     },
+    "dots": {
+        "gallery": "insilico.figures.dots:plot_gallery",
+        "population": "insilico.figures.dots:plot_population",
+    },
     "attention": {
         "maps": "insilico.figures.attention:plot_maps",
     },

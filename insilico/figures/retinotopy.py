@@ -145,12 +145,50 @@ def plot_centers(result: Result, axes: Axes | None = None) -> Axes:
         In degrees, with the outline of the monitor. Only neurons of status "ok" are drawn; the
         title counts the others.
     """
-    table, screen = result.neurons, screen_of(result)
     axes = new_axes(axes)
-    ok = is_ok(table)
-    scale = _scatter(
-        axes, table.loc[ok, ["x_deg", "y_deg"]], used_reliability(table)[ok], limits=(0, 1)
+    draw_centers(
+        result,
+        axes,
+        used_reliability(result.neurons),
+        limits=(0, 1),
+        label="reliability of the map",
     )
+    return axes
+
+
+def draw_centers(
+    result: Result,
+    axes: Axes,
+    values: FloatArray,
+    *,
+    limits: tuple[float, float],
+    label: str,
+    color_map: str = SEQUENTIAL_MAP,
+    lost: tuple[str, str] = ("off_screen", "off the screen"),
+) -> None:
+    """Draw the centers of neurons of status "ok" on the screen, and count the others.
+
+    Parameters
+    ----------
+    result : Result
+        With ``x_deg`` and ``y_deg`` in its neurons table, and the screen with its arrays.
+    axes : Axes
+        Where.
+    values : float array, shape (neuron,)
+        Shown by color.
+    limits : (float, float)
+        Of the colors.
+    label : str
+        Of the color scale.
+    color_map : str
+        Of matplotlib.
+    lost : (str, str)
+        A status that is counted by itself, and its words.
+    """
+    table, screen = result.neurons, screen_of(result)
+    ok = is_ok(table)
+    places = table.loc[ok, ["x_deg", "y_deg"]]
+    scale = _scatter(axes, places, values[ok], limits=limits, color_map=color_map)
     edges_x, edges_y = screen.position_deg(
         [-0.5, screen.width_px - 0.5], [screen.height_px - 0.5, -0.5]
     )
@@ -163,15 +201,14 @@ def plot_centers(result: Result, axes: Axes | None = None) -> Axes:
     axes.set(xlim=1.06 * edges_x, ylim=1.06 * edges_y, aspect="equal")
     axes.set(xticks=_ticks_within(edges_x), yticks=_ticks_within(edges_y))
     axes.set(xlabel="azimuth (deg)", ylabel="elevation (deg)")
-    off_screen = int((table["status"] == "off_screen").sum())
+    lost_count = int((table["status"] == lost[0]).sum())
     counts = [
         (int(ok.sum()), "centers"),
-        (off_screen, "off the screen"),
-        (int((~ok).sum()) - off_screen, "not ok"),
+        (lost_count, lost[1]),
+        (int((~ok).sum()) - lost_count, "not ok"),
     ]
     axes.set_title(join_counts(counts))
-    _color_bar(axes, scale, "reliability of the map", extend="neither")
-    return axes
+    _color_bar(axes, scale, label, extend="neither")
 
 
 @style()
@@ -292,14 +329,19 @@ def has_positions(table: pd.DataFrame) -> bool:
 
 
 def _scatter(
-    axes: Axes, places: pd.DataFrame, values: FloatArray, *, limits: tuple[float, float]
+    axes: Axes,
+    places: pd.DataFrame,
+    values: FloatArray,
+    *,
+    limits: tuple[float, float],
+    color_map: str = SEQUENTIAL_MAP,
 ) -> ScalarMappable:
     x, y = places.to_numpy(float).T
     axes.scatter(
         x,
         y,
         c=values,
-        cmap=SEQUENTIAL_MAP,
+        cmap=color_map,
         vmin=limits[0],
         vmax=limits[1],
         s=point_size(len(places)),
@@ -308,7 +350,7 @@ def _scatter(
         rasterized=len(places) >= RASTER_COUNT,
     )
     # Points are transparent; the colors of a scale are not.
-    return ScalarMappable(Normalize(*limits), SEQUENTIAL_MAP)
+    return ScalarMappable(Normalize(*limits), color_map)
 
 
 def _color_bar(axes: Axes, scale: ScalarMappable, label: str, *, extend: str) -> None:

@@ -25,6 +25,7 @@ Limits = Mapping[str, tuple[str, str, float]]
 COMPARISONS = {
     "retinotopy": "insilico.validation.retinotopy:COMPARISON",
     "direction": "insilico.validation.direction:COMPARISON",
+    "dots": "insilico.validation.dots:COMPARISON",
     "onset": "insilico.validation.onset:COMPARISON",
 }
 

@@ -17,6 +17,7 @@ from insilico.results import Result
 SMALL = {
     "retinotopy": {"image_count": 1000, "frame_count": 1500},
     "direction": {},
+    "dots": {"spacing_px": 6.0, "radius_px": 3.5, "smoothing_px": 3.0},
 }
 SMALL_TRANSFORMERS = {
     "image": {
