@@ -117,7 +117,7 @@ def test_published_weights_import_and_run(insilico, shared_data, tmp_path):
     weights = shared_data / "sensorium2022" / "sensorium_sota_model.pth"
     done = insilico("models", "import", weights, "--out", tmp_path / "cnn")
     assert done.returncode == 0, done.stderr
-    assert "576,376 trainable parameters" in done.stdout
+    assert "576,376 parameters" in done.stdout
     assert "7,776 neurons" in done.stdout
     assert "assumed" in done.stdout
     run = insilico(
