@@ -28,6 +28,9 @@ EXPERIMENTS = {
     "retinotopy": "insilico.experiments.retinotopy:Retinotopy",
     "direction": "insilico.experiments.direction:Direction",
     "dots": "insilico.experiments.dots:Dots",
+    "size": "insilico.experiments.size:Size",
+    "frequency": "insilico.experiments.frequency:Frequency",
+    "surround": "insilico.experiments.surround:Surround",
     "onset": "insilico.experiments.onset:Onset",
 }
 

@@ -31,6 +31,14 @@ FIGURES = {
         "gallery": "insilico.figures.direction:plot_gallery",
         "population": "insilico.figures.direction:plot_population",
     },
+    "size": {
+        "gallery": "insilico.figures.size:plot_gallery",
+        "population": "insilico.figures.size:plot_population",
+    },
+    "surround": {
+        "gallery": "insilico.figures.surround:plot_gallery",
+        "population": "insilico.figures.surround:plot_population",
+    },
     "onset": {
         "gallery": "insilico.figures.onset:plot_gallery",
         "population": "insilico.figures.onset:plot_population",

@@ -94,6 +94,7 @@ def plot_histogram(
     title: str,
     xlabel: str,
     remark: str = "",
+    colors: Sequence[str] | None = None,
 ) -> None:
     """Draw histograms of counts over common bins, and say how many values each has.
 
@@ -112,6 +113,8 @@ def plot_histogram(
         Of the panel.
     remark : str
         A line below the axis.
+    colors : sequence of str, optional
+        Of the groups; those of the style's cycle when left out.
     """
     edges = np.linspace(*limits, bin_count + 1)
     handles, texts, beyond, most = [], [], 0, 1
@@ -120,7 +123,7 @@ def plot_histogram(
         known = known[np.isfinite(known)]
         beyond += int(((known < edges[0]) | (known > edges[-1])).sum())
         counts, _ = np.histogram(np.clip(known, edges[0], edges[-1]), edges)
-        color = cycle_color(index)
+        color = cycle_color(index) if colors is None else colors[index]
         axes.stairs(counts, edges, fill=True, color=color, alpha=0.35, linewidth=0)
         handles.append(axes.stairs(counts, edges, color=color, linewidth=0.9, label=label))
         texts.append(f"N = {len(known):,}")

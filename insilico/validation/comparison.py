@@ -26,6 +26,9 @@ COMPARISONS = {
     "retinotopy": "insilico.validation.retinotopy:COMPARISON",
     "direction": "insilico.validation.direction:COMPARISON",
     "dots": "insilico.validation.dots:COMPARISON",
+    "size": "insilico.validation.size:COMPARISON",
+    "frequency": "insilico.validation.frequency:COMPARISON",
+    "surround": "insilico.validation.surround:COMPARISON",
     "onset": "insilico.validation.onset:COMPARISON",
 }
 

@@ -1,0 +1,432 @@
+"""Size tuning: curves of discs and holes with their fits, and what a population prefers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from insilico.figures.panels import (
+    GALLERY_COUNT,
+    IntArray,
+    gallery_rows,
+    letter_panels,
+    new_gallery,
+    plot_histogram,
+    plot_status,
+    response_label,
+    spread_over_ranks,
+)
+from insilico.figures.style import GRAY, PAGE_WIDTH_IN, cycle_color, new_axes, style
+from insilico.fits.size_curves import evaluate_hole_curve, evaluate_size_curve
+from insilico.results import Result
+
+FloatArray = np.ndarray[Any, np.dtype[np.float64]]
+
+#: What is drawn, by the name a reader knows it by.
+ARRANGED = {"center": "classical", "inverse": "inverse (hole)"}
+#: Parameters that redraw a fitted curve, and our columns that hold them.
+SHAPE = {
+    "gain": "fit_gain",
+    "suppression_strength": "fit_suppression_strength",
+    "center_width_deg": "center_width_deg",
+    "surround_width_deg": "surround_width_deg",
+}
+#: Neurons whose sizes and indices are drawn: those with a fitted classical curve.
+FITTED = ("ok", "at_bound")
+#: Bins of sizes, degrees.
+SIZE_BIN_DEG = 10
+#: Radius of the disc in the key to the stimuli, in half heights of the screen.
+DRAWN_RADIUS = 0.55
+#: Index at which holes and discs do equally well against the full field.
+EQUAL_INDEX = 0.5
+
+
+@style()
+def plot_gallery(result: Result, neurons: Iterable[int] | None = None) -> Figure:
+    """Draw classical and inverse curves of single neurons with their fits.
+
+    Parameters
+    ----------
+    result : Result
+        Of the size experiment.
+    neurons : iterable of int, optional
+        Indices in the mouse. When left out, up to 12 neurons with a fitted classical curve: half of
+        them with answers to holes, where there are as many, evenly spaced in the rank of their
+        suppression index from highest to lowest. Neurons of any status where none is fitted.
+
+    Returns
+    -------
+    Figure
+
+    Raises
+    ------
+    NotFittedError
+        If the result does not hold a neuron.
+    """
+    rows = gallery_rows(result, neurons, default_rows(result.neurons))
+    figure, panels = new_gallery(len(rows), panel_height_in=1.4)
+    for axes, row in zip(panels, rows, strict=True):
+        plot_curves(result, int(result.neurons["neuron"].iloc[row]), axes)
+        axes.set(xlabel="", ylabel="")
+    figure.supxlabel("diameter of disc or hole (deg)", fontsize="medium")
+    figure.supylabel(response_label(result), fontsize="medium")
+    by_label: dict[str, Any] = {}
+    for axes in panels:
+        handles, labels = axes.get_legend_handles_labels()
+        by_label |= dict(zip(labels, handles, strict=True))
+    columns = 4 if len(rows) >= 3 else 2
+    figure.legend(by_label.values(), by_label.keys(), loc="outside upper center", ncols=columns)
+    return figure
+
+
+@style()
+def plot_curves(result: Result, neuron: int, axes: Axes | None = None) -> Axes:
+    """Draw one neuron's mean responses to discs and holes, with fits and preferred sizes.
+
+    Parameters
+    ----------
+    result : Result
+        Of the size experiment.
+    neuron : int
+        Index in the mouse.
+    axes : Axes, optional
+        Where; a new figure when left out.
+
+    Returns
+    -------
+    Axes
+        Thin bars are the spread over phases, or where trials repeat one standard error; triangles
+        mark preferred sizes. A hole of 0 degrees is the full field.
+
+    Raises
+    ------
+    NotFittedError
+        If the result does not hold the neuron.
+    """
+    row = result.row(neuron)
+    table = result.neurons.iloc[row]
+    axes = new_axes(axes)
+    diameter_deg = result.arrays["shown_diameter_deg"].to_numpy()
+    is_noisy = "response_sem" in result.arrays
+    bars = "s.e.m. of trials" if is_noisy else "SD over phases"
+    baseline = float(result.arrays["baseline"].isel(neuron=row))
+    axes.axhline(baseline, color=GRAY, linestyle=":", linewidth=0.7, label="gray")
+    for name, label in ARRANGED.items():
+        color = _color(name)
+        values, errors = (
+            result.arrays[array].isel(neuron=row).sel(arrangement=name).to_numpy()
+            for array in ("response", "response_sem" if is_noisy else "spread_over_phases")
+        )
+        axes.errorbar(
+            diameter_deg,
+            values,
+            errors,
+            fmt="o",
+            color=color,
+            markersize=2.6,
+            elinewidth=0.5,
+            alpha=0.8,
+            label=f"{label} ± {bars}",
+            zorder=3,
+        )
+        _plot_fit(axes, result, table, name, baseline)
+    axes.set_xlim(-2, diameter_deg.max() + 3)
+    axes.set_xticks(np.arange(0, diameter_deg.max() + 1, 30))
+    axes.locator_params(axis="y", nbins=4)
+    axes.set(
+        xlabel="diameter of disc or hole (deg)",
+        ylabel=response_label(result),
+        title=_title(table),
+    )
+    return axes
+
+
+def _plot_fit(axes: Axes, result: Result, table: pd.Series, name: str, baseline: float) -> None:
+    """Draw a fitted curve, and a triangle at its preferred size."""
+    label, color = ARRANGED[name], _color(name)
+    prefix = "" if name == "center" else "inverse_"
+    parameters = {theirs: table[f"{prefix}{ours}"] for theirs, ours in SHAPE.items()}
+    evaluate = evaluate_size_curve if name == "center" else evaluate_hole_curve
+    dense_deg = np.linspace(0, float(result.arrays["shown_diameter_deg"].max()), 181)
+    model = str(result.protocol["fit_model"])
+    fitted = evaluate({**parameters, "baseline": 0.0}, dense_deg, model=model)
+    if not np.isfinite(fitted).all():
+        return
+    axes.plot(dense_deg, fitted + baseline, color=color, linewidth=0.9, label=f"{label}, fit")
+    axes.plot(
+        table[f"{prefix}preferred_size_deg"],
+        1.0,
+        "v",
+        color=color,
+        markersize=4,
+        transform=axes.get_xaxis_transform(),
+        clip_on=False,
+        label=f"{label}, preferred",
+    )
+
+
+@style()
+def plot_population(result: Result) -> Figure:
+    """Draw mean curves of a population, and what it prefers.
+
+    Parameters
+    ----------
+    result : Result
+        Of the size experiment, with any number of neurons.
+
+    Returns
+    -------
+    Figure
+    """
+    figure = Figure(figsize=(PAGE_WIDTH_IN, 0.6 * PAGE_WIDTH_IN))
+    panels = figure.subplot_mosaic(
+        [["all", "holes", "sizes"], ["suppression", "index", "status"]],
+    )
+    plot_mean_curves(result, "all", panels["all"])
+    plot_mean_curves(result, "hole_responsive", panels["holes"])
+    plot_preferred_sizes(result, panels["sizes"])
+    plot_suppression(result, panels["suppression"])
+    plot_inverse_tuning(result, panels["index"])
+    plot_status(result, panels["status"])
+    draw_stimuli(panels["all"])
+    letter_panels(panels.values())
+    return figure
+
+
+@style()
+def plot_mean_curves(result: Result, group: str, axes: Axes | None = None) -> Axes:
+    """Draw the mean of normalized curves over neurons.
+
+    Parameters
+    ----------
+    result : Result
+        Of the size experiment.
+    group : {"all", "hole_responsive"}
+        Over which neurons of a fitted classical curve.
+    axes : Axes, optional
+        Where; a new figure when left out.
+
+    Returns
+    -------
+    Axes
+        Mean and standard error over neurons of responses above gray, each neuron's in shares of its
+        largest classical one; triangles mark the median preferred sizes.
+    """
+    axes = new_axes(axes)
+    curves = result.tables["population_curves"]
+    curves = curves[curves["group"] == group]
+    table = _fitted(result)
+    if group == "hole_responsive":
+        table = table[table["is_hole_responsive"]]
+    axes.axhline(0, color=GRAY, linestyle=":", linewidth=0.7)
+    for name, label in ARRANGED.items():
+        color = _color(name)
+        curve = curves[(curves["arrangement"] == name) & curves["mean"].notna()]
+        axes.errorbar(
+            curve["diameter_deg"],
+            curve["mean"],
+            curve["sem"],
+            fmt="-o",
+            color=color,
+            markersize=2.6,
+            linewidth=0.9,
+            elinewidth=0.7,
+            label=label,
+        )
+        prefix = "" if name == "center" else "inverse_"
+        sizes = table[f"{prefix}preferred_size_deg"].dropna()
+        if len(sizes):
+            axes.plot(
+                sizes.median(),
+                1.0,
+                "v",
+                color=color,
+                markersize=4,
+                transform=axes.get_xaxis_transform(),
+                clip_on=False,
+            )
+    which = {"all": "all fitted", "hole_responsive": "hole-responsive"}[group]
+    axes.set(
+        xlabel="diameter of disc or hole (deg)",
+        ylabel="response above gray\n(of largest classical)",
+        title=f"{which}, N = {len(table):,}",
+    )
+    axes.set_xticks(np.arange(0, float(curves["diameter_deg"].max()) + 1, 30))
+    low, high = axes.get_ylim()
+    # Headroom for what stands above the curves.
+    axes.set_ylim(min(low, -0.05), max(high, 1.05) * 1.32)
+    axes.legend(loc="upper right", fontsize="small")
+    return axes
+
+
+@style()
+def plot_preferred_sizes(result: Result, axes: Axes | None = None) -> Axes:
+    """Draw the distributions of preferred discs and holes.
+
+    Parameters
+    ----------
+    result : Result
+        Of the size experiment; fitted neurons are counted, for holes those that answer to them.
+    axes : Axes, optional
+        Where; a new figure when left out.
+
+    Returns
+    -------
+    Axes
+        The remark is the test between both sizes of the same neurons.
+    """
+    axes = new_axes(axes)
+    table = _fitted(result)
+    groups = {
+        ARRANGED[name]: table[f"{prefix}preferred_size_deg"]
+        for name, prefix in (("center", ""), ("inverse", "inverse_"))
+    }
+    largest_deg = float(result.arrays["diameter_deg"].max())
+    limit = SIZE_BIN_DEG * int(np.ceil(largest_deg / SIZE_BIN_DEG))
+    plot_histogram(
+        axes,
+        groups,
+        limits=(0, limit),
+        bin_count=limit // SIZE_BIN_DEG,
+        title="preferred size",
+        xlabel="diameter (deg)",
+        remark=_test(result, "preferred size", "hole - disc", "deg"),
+        colors=[_color(name) for name in ARRANGED],
+    )
+    return axes
+
+
+@style()
+def plot_suppression(result: Result, axes: Axes | None = None) -> Axes:
+    """Draw the distribution of the suppression index.
+
+    Parameters
+    ----------
+    result : Result
+        Of the size experiment; fitted neurons are counted.
+    axes : Axes, optional
+        Where; a new figure when left out.
+
+    Returns
+    -------
+    Axes
+    """
+    axes = new_axes(axes)
+    table = _fitted(result)
+    groups = {"": table["suppression_index"]}
+    if "suppression_q" in table:
+        passes = table["suppression_q"] <= float(result.protocol["significance_q"])
+        groups = {
+            "suppressed, tested": table.loc[passes, "suppression_index"],
+            "others": table.loc[~passes, "suppression_index"],
+        }
+    plot_histogram(
+        axes,
+        groups,
+        limits=(0, 1),
+        bin_count=20,
+        title="surround suppression",
+        xlabel="suppression index",
+    )
+    return axes
+
+
+@style()
+def plot_inverse_tuning(result: Result, axes: Axes | None = None) -> Axes:
+    """Draw the distribution of the inverse tuning index.
+
+    Parameters
+    ----------
+    result : Result
+        Of the size experiment; neurons that answer to holes are counted, and the others.
+    axes : Axes, optional
+        Where; a new figure when left out.
+
+    Returns
+    -------
+    Axes
+        0: no hole beats the full field; 1: no disc does. The remark is the test of those that
+        answer to holes against equal.
+    """
+    axes = new_axes(axes)
+    table = _fitted(result)
+    holes = table["is_hole_responsive"].to_numpy(bool)
+    index = table["inverse_tuning_index"]
+    plot_histogram(
+        axes,
+        {"others": index[~holes], "hole-responsive": index[holes]},
+        limits=(0, 1),
+        bin_count=15,
+        title="inverse tuning index",
+        xlabel="0 disc, 1 hole",
+        remark=_test(result, "inverse tuning index - 0.5, hole-responsive", "against 0.5"),
+        colors=[_color(name) for name in ARRANGED],
+    )
+    axes.axvline(EQUAL_INDEX, color=GRAY, linestyle="--", linewidth=0.7)
+    return axes
+
+
+def draw_stimuli(axes: Axes) -> None:
+    """Draw a disc and a hole in a corner of the panel, as keys to the colors of its curves."""
+    for position, name in enumerate(ARRANGED):
+        inset = axes.inset_axes((0.04 + 0.17 * position, 0.79, 0.15, 0.15))
+        y, x = np.mgrid[-1:1:90j, -1.6:1.6:144j]
+        bars, is_disc = np.sign(np.sin(12 * x)), np.hypot(x, y) < DRAWN_RADIUS
+        shown = np.where(is_disc == (name == "center"), bars, 0)
+        inset.imshow(shown, cmap="gray", vmin=-1, vmax=1)
+        inset.set(xticks=[], yticks=[])
+        for spine in inset.spines.values():
+            spine.set(visible=True, color=_color(name), linewidth=0.8)
+
+
+def default_rows(table: pd.DataFrame) -> IntArray:
+    """Return the rows of the neurons that a gallery shows by itself; see :func:`plot_gallery`."""
+    is_fitted = table["status"].isin(FITTED).to_numpy()
+    if not is_fitted.any():
+        return np.arange(min(len(table), GALLERY_COUNT))
+    holes = is_fitted & table["is_hole_responsive"].to_numpy(bool)
+    index = table["suppression_index"].to_numpy(float)
+    with_holes, others = np.flatnonzero(holes), np.flatnonzero(is_fitted & ~holes)
+    half = GALLERY_COUNT // 2
+    hole_count = min(len(with_holes), max(half, GALLERY_COUNT - len(others)))
+    chosen = [
+        rows[spread_over_ranks(index[rows], count)]
+        for rows, count in ((with_holes, hole_count), (others, GALLERY_COUNT - hole_count))
+        if len(rows) and count
+    ]
+    return np.concatenate(chosen)
+
+
+def _color(name: str) -> str:
+    # As in the publication, where the second is red.
+    return "black" if name == "center" else cycle_color(1)
+
+
+def _fitted(result: Result) -> pd.DataFrame:
+    return result.neurons[result.neurons["status"].isin(FITTED)]
+
+
+def _test(result: Result, comparison: str, label: str, unit: str = "") -> str:
+    """Return a test of the population table as a line of text; nothing without data."""
+    table = result.tables["population"]
+    row = table[table["comparison"].str.startswith(comparison)].iloc[0]
+    if row["status"] == "no_data":
+        return ""
+    p = f"{row['p_value']:.2g}" if row["p_value"] >= 1e-4 else "< 0.0001"
+    effect = f"{row['effect']:+.2g} {unit}".strip()
+    sign = "" if p.startswith("<") else "= "
+    return f"{label}: {effect}, p {sign}{p}, N = {int(row['first_count']):,}"
+
+
+def _title(table: pd.Series) -> str:
+    parts = [f"neuron {table['neuron']}"]
+    if np.isfinite(table["suppression_index"]):
+        parts.append(f"SI {table['suppression_index']:.2f}")
+    if table["status"] != "ok":
+        parts.append(str(table["status"]).replace("_", " "))
+    return " · ".join(parts)
