@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from insilico.configuration import nearest
 from insilico.errors import CatalogError, ShapeError
 from insilico.experiments.protocols import Protocol
 from insilico.experiments.sites import Site, one_site
@@ -52,7 +53,10 @@ def find_experiment(name: str) -> Experiment[Any]:
         If there is none of that name.
     """
     if name not in EXPERIMENTS:
-        raise CatalogError(f"there is no experiment {name!r}; there are {', '.join(EXPERIMENTS)}")
+        raise CatalogError(
+            f"there is no experiment {name!r}; {nearest(name, list(EXPERIMENTS))}there are "
+            f"{', '.join(EXPERIMENTS)}"
+        )
     module, attribute = EXPERIMENTS[name].split(":")
     return getattr(import_module(module), attribute)()
 
