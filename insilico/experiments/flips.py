@@ -109,7 +109,7 @@ class Flips:
         ``is_flip``: over all presentations; ``flip_status``, of :data:`FLIP_STATUS`; ``flip_p``:
         the larger of two one-sided permutation p-values over the trials of the test, of the highest
         and the lowest contrast, for the neurons selected on the others; ``flip_q``: over these
-        neurons.
+        neurons. The last two only with trial noise.
 
         References
         ----------
@@ -125,14 +125,13 @@ class Flips:
         q_value = false_discovery_q_values(p_value)
         status = np.where(q_value <= SIGNIFICANCE_LEVEL, "confirmed", "not_confirmed")
         status = np.where(np.isnan(p_value), untested or "not_selected", status)
-        return pd.DataFrame(
-            {
-                "is_flip": self._looks(self.threshold),
-                "flip_status": np.where(known, status, "not_measured").astype(str),
-                "flip_p": p_value,
-                "flip_q": q_value,
-            }
-        )
+        columns = {
+            "is_flip": self._looks(self.threshold),
+            "flip_status": np.where(known, status, "not_measured").astype(str),
+        }
+        if self.has_trial_noise:
+            columns |= {"flip_p": p_value, "flip_q": q_value}
+        return pd.DataFrame(columns)
 
     def shares(self, is_counted: BoolArray) -> pd.DataFrame:
         """Return how many neurons flip, by threshold.

@@ -138,7 +138,7 @@ def _neurons(
     at = int(np.searchsorted(arranged.diameter_deg, setting.protocol.index_diameter_deg))
     ends = {"high": -1, "low": 0} if len(arranged.contrast) > 1 else {"high": -1}
     columns = {
-        f"{name}_{end}": grid[:, ends[end], at] if end in ends else np.full(len(grid), np.nan)
+        _column(name, end): grid[:, ends[end], at] if end in ends else np.full(len(grid), np.nan)
         for end in ("high", "low")
         for name, grid in values.items()
     }
@@ -156,6 +156,12 @@ def _neurons(
         ],
         axis=1,
     )
+
+
+def _column(name: str, end: str) -> str:
+    """Return the name of a quantity at one end; "se" and the like come last."""
+    value, _, last = name.rpartition("_")
+    return f"{value}_{end}_{last}" if last in ("se", "spread", "p", "q") else f"{name}_{end}"
 
 
 def _status(setting: Setting[Any], table: pd.DataFrame) -> np.ndarray[Any, Any]:
