@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -30,12 +30,14 @@ def run(
 ) -> None:
     """Run experiments on a twin or on a recording, and save tables, arrays and figures.
 
-    The same command continues an interrupted run. Experiments: retinotopy, direction.
+    The same command continues an interrupted run. 'all' runs every experiment that can be answered,
+    each after those it builds on; gallery.html in the run folder shows what there is.
 
     Parameters
     ----------
     experiments : list of str
-        One or more of: retinotopy, direction.
+        all, or one or more of: retinotopy, direction, dots, size, frequency, surround, contrast,
+        onset, similarity.
     out : Path
         The run folder: a new one, or one to continue.
     model : str, optional
@@ -53,7 +55,8 @@ def run(
         A TOML file or the name of a shipped protocol, one for each experiment that should not use
         its default.
     set_ : list of str, optional
-        key=value, replaces a value of the protocol, such as image_count=5000.
+        key=value, replaces a value of the protocols that have the key, such as image_count=5000;
+        experiment.key=value of that one alone, such as size.movie_phase_count=4.
     behavior : str
         State in which the animal is asked, for models that read behavior; a recording was made in
         the animal's own.
@@ -62,52 +65,116 @@ def run(
     jobs : int, optional
         Processes for fits; all processors when left out.
     """
-    import insilico
-    from insilico.cli.saving import save_figures, summary
-    from insilico.experiments import find_experiment
-    from insilico.experiments.experiment import result_folder
+    from insilico.cli.gallery import write_gallery
+    from insilico.experiments.battery import ALL
 
-    questions = [find_experiment(name) for name in experiments]
+    questions = _questions(experiments)
     sources = _protocols_by_experiment(questions, protocol or [])
     overrides = _overrides_by_experiment(questions, set_ or [])
+    options: dict[str, Any] = {
+        "out": out,
+        "protocols": sources,
+        "overrides": overrides,
+        "neurons": neurons,
+        "jobs": jobs,
+        "is_all": ALL in experiments,
+    }
     if model is None or recording is not None or metadata is not None:
         from insilico.cli.run_recorded import run_recorded, the_recording
 
-        run_recorded(
-            questions,
-            the_recording(recording, model=model, mouse=mouse),
-            metadata=metadata,
-            out=out,
-            protocols=sources,
-            overrides=overrides,
-            neurons=neurons,
-            jobs=jobs,
-        )
-        return
+        shown = the_recording(recording, model=model, mouse=mouse)
+        skipped = run_recorded(questions, shown, metadata=metadata, **options)
+    else:
+        twin: dict[str, Any] = {"mouse": mouse, "behavior": behavior, "device": device}
+        skipped = _run_twin(questions, model, **twin, **options)
+    print(f"all figures on one page: {write_gallery(out, skipped)}")
+
+
+def _run_twin(
+    questions: Sequence[Experiment[Any]],
+    model: str,
+    *,
+    mouse: str | None,
+    behavior: str,
+    device: str,
+    out: Path,
+    protocols: Mapping[str, Path | str],
+    overrides: Mapping[str, Mapping[str, Any]],
+    neurons: str | None,
+    jobs: int | None,
+    is_all: bool,
+) -> dict[str, str]:
+    """Ask a twin experiment by experiment; return why some were skipped, by name."""
+    import insilico
+    from insilico.cli.saving import save_and_tell
+    from insilico.errors import NotFittedError, StimulusError
+    from insilico.experiments.battery import plan_battery
+    from insilico.experiments.protocols import read_protocol
+
     twin = insilico.load(model, device=device)
     _tell_assumptions(twin, mouse)
     _tell_quality(twin)
-    given: dict[str, Any] = {}
-    for question in questions:
-        result = insilico.run(
-            question.name,
-            twin,
-            protocol=sources.get(question.name),
+    # All are read before the first is run: a mistake in the last one should not cost hours.
+    ready = {
+        question.name: read_protocol(
+            question.protocol_type,
+            protocols.get(question.name),
             overrides=overrides[question.name],
-            mouse=mouse,
-            neurons=neurons,
-            behavior=behavior,
-            given=given,
-            out=out,
-            jobs=jobs,
-            progress=True,
-            command=" ".join(sys.argv),
+            experiment=question.name,
         )
+        for question in questions
+    }
+    battery = plan_battery(questions, ready, twin.kind)
+    if not is_all and battery.skipped:
+        name, why = next(iter(battery.skipped.items()))
+        raise StimulusError(
+            f"{twin.name} cannot answer {name}: {why}; choose another model or experiment"
+        )
+    skipped = tell_skipped(battery.skipped)
+    given: dict[str, Any] = {}
+    for question in battery.experiments:
+        if lost := set(question.requires(ready[question.name], twin.kind)) & set(skipped):
+            why = f"it builds on {' and '.join(sorted(lost))}"
+            skipped |= tell_skipped({question.name: why})
+            continue
+        try:
+            result = insilico.run(
+                question.name,
+                twin,
+                protocol=ready[question.name],
+                mouse=mouse,
+                neurons=neurons,
+                behavior=behavior,
+                given=given,
+                out=out,
+                jobs=jobs,
+                progress=True,
+                command=" ".join(sys.argv),
+            )
+        except (NotFittedError, StimulusError) as error:
+            if not is_all:
+                raise
+            skipped |= tell_skipped({question.name: str(error)})
+            continue
         given[question.name] = result
-        folder = result_folder(out, question.name)
-        save_figures(result, folder / "figures")
-        print(summary(result))
-        print(f"tables, arrays and figures: {folder}\n")
+        save_and_tell(result, out)
+    return skipped
+
+
+def tell_skipped(skipped: Mapping[str, str]) -> dict[str, str]:
+    """Say on stderr what is not run, one line each, and return it by name."""
+    for name, why in skipped.items():
+        print(f"skipped {name}: {why}", file=sys.stderr)
+    return dict(skipped)
+
+
+def _questions(names: Sequence[str]) -> list[Experiment[Any]]:
+    """Return the experiments of some names, each once; "all" stands for every one."""
+    from insilico.experiments import EXPERIMENTS, find_experiment
+    from insilico.experiments.battery import ALL
+
+    asked = [find_experiment(name) for name in dict.fromkeys(names) if name != ALL]
+    return [find_experiment(name) for name in EXPERIMENTS] if ALL in names else asked
 
 
 def _protocols_by_experiment(
@@ -132,27 +199,44 @@ def _protocols_by_experiment(
 def _overrides_by_experiment(
     questions: Sequence[Experiment[Any]], assignments: Sequence[str]
 ) -> dict[str, dict[str, Any]]:
-    """Give each value to every experiment whose protocol has the key."""
+    """Give each value to every experiment whose protocol has the key, or to the one it names."""
     import dataclasses
 
-    from insilico.errors import ProtocolError
     from insilico.experiments.protocols import parse_overrides
 
     fields = {
         question.name: {field.name for field in dataclasses.fields(question.protocol_type)}
         for question in questions
     }
-    values = parse_overrides(assignments)
-    for key in values:
-        if not any(key in names for names in fields.values()):
-            known = sorted(set.union(*fields.values()))
-            raise ProtocolError(
-                f"--set {key}: no protocol has that key; the keys are {', '.join(known)}"
-            )
-    return {
-        name: {key: value for key, value in values.items() if key in names}
-        for name, names in fields.items()
-    }
+    values: dict[str, dict[str, Any]] = {name: {} for name in fields}
+    # Those that name their experiment come last, and so win.
+    for key, value in sorted(parse_overrides(assignments).items(), key=lambda item: "." in item[0]):
+        for name in _experiments_with(key, fields):
+            values[name][key.rpartition(".")[2]] = value
+    return values
+
+
+def _experiments_with(key: str, fields: Mapping[str, set[str]]) -> list[str]:
+    """Return the experiments that a key, or experiment.key, is meant for."""
+    from insilico.configuration import nearest
+    from insilico.errors import ProtocolError
+
+    experiment, dot, field = key.rpartition(".")
+    if dot and experiment not in fields:
+        raise ProtocolError(
+            f"--set {key}: {experiment!r} is not run; {nearest(experiment, list(fields))}"
+            f"what is run is {', '.join(fields)}"
+        )
+    among = {experiment: fields[experiment]} if dot else fields
+    if not (found := [name for name, names in among.items() if field in names]):
+        known = sorted(set.union(*among.values()))
+        whose = (
+            f"the protocol of {experiment} has no such key" if dot else "no protocol has that key"
+        )
+        raise ProtocolError(
+            f"--set {key}: {whose}; {nearest(field, known)}the keys are {', '.join(known)}"
+        )
+    return found
 
 
 def _tell_assumptions(twin: Any, mouse: str | None) -> None:

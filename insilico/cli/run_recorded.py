@@ -53,22 +53,35 @@ def run_recorded(
     overrides: Mapping[str, Mapping[str, Any]],
     neurons: str | None,
     jobs: int | None,
-) -> None:
-    """Analyze a recording experiment by experiment; save tables, arrays and figures."""
-    from insilico.cli.saving import save_figures, summary
+    is_all: bool,
+) -> dict[str, str]:
+    """Analyze a recording experiment by experiment; return why some were skipped, by name."""
+    from insilico.cli.run import tell_skipped
+    from insilico.cli.saving import save_and_tell
     from insilico.errors import ProtocolError
-    from insilico.experiments.experiment import result_folder
-    from insilico.experiments.recorded import analyze_recording
+    from insilico.experiments.battery import plan_battery
+    from insilico.experiments.recorded import analyze_recording, read_recorded_protocol, unanswered
 
     if jobs is not None and jobs < 1:
         raise ProtocolError(f"jobs is {jobs}; give 1 or more processes")
+    ready = {
+        question.name: read_recorded_protocol(
+            question, protocols.get(question.name), overrides[question.name]
+        )
+        for question in questions
+    }
+    # What is asked for by name is refused with its own sentence.
+    lacking = unanswered(recording, metadata) if is_all else {}
+    asked = {question.name for question in questions}
+    lacking = {name: why for name, why in lacking.items() if name in asked}
+    battery = plan_battery(questions, ready, recording.kind, unanswered=lacking)
+    skipped = tell_skipped(battery.skipped)
     given: dict[str, Any] = {}
-    for question in questions:
+    for question in battery.experiments:
         result = analyze_recording(
             question.name,
             recording,
-            protocol=protocols.get(question.name),
-            overrides=overrides[question.name],
+            protocol=ready[question.name],
             neurons=neurons,
             metadata=metadata,
             given=given,
@@ -77,11 +90,9 @@ def run_recorded(
             command=" ".join(sys.argv),
         )
         given[question.name] = result
-        folder = result_folder(out, question.name)
-        save_figures(result, folder / "figures")
         _tell_left_out(result.provenance["source"])
-        print(summary(result))
-        print(f"tables, arrays and figures: {folder}\n")
+        save_and_tell(result, out)
+    return skipped
 
 
 def _tell_left_out(source: Mapping[str, Any]) -> None:

@@ -35,22 +35,41 @@ def save_figures(result: Result, folder: Path) -> None:
             save_figure(draw(result, name), folder, name)
 
 
+def save_and_tell(result: Result, run: Path) -> None:
+    """Draw the figures of a result of a run, and print its summary and where it lies."""
+    from insilico.experiments.experiment import result_folder
+
+    folder = result_folder(run, result.experiment)
+    save_figures(result, folder / "figures")
+    print(summary(result))
+    print(f"tables, arrays and figures: {folder}\n")
+
+
+#: Columns of :func:`medians`.
+MEDIANS = ("of status ok", "N", "quarter", "median", "three quarters")
+
+
 def summary(result: Result) -> str:
     """Return how many neurons got which status, and medians of what was measured."""
+    status = ", ".join(f"{name} {count:,}" for name, count in status_counts(result).items())
+    table = format_table(MEDIANS, medians(result))
+    return f"{result.experiment}: {len(result.neurons):,} neurons ({status})\n{table}"
+
+
+def status_counts(result: Result) -> dict[str, int]:
+    """Return how many neurons have each status, the most frequent first."""
+    counts = result.neurons["status"].value_counts()
+    return {str(name): int(count) for name, count in counts.items()}
+
+
+def medians(result: Result) -> list[tuple[str, int, float, float, float]]:
+    """Return the quartiles of what an experiment is summed up by, over neurons of status "ok"."""
     from insilico.experiments import find_experiment
 
-    neurons = result.neurons
-    counts = neurons["status"].value_counts()
-    status = ", ".join(f"{name} {count:,}" for name, count in counts.items())
-    good = neurons[neurons["status"] == "ok"]
-    rows = [
-        (
-            name,
-            int(good[name].notna().sum()),
-            *(float(good[name].quantile(q)) for q in (0.25, 0.5, 0.75)),
-        )
-        for name in find_experiment(result.experiment).summary_columns
-        if good[name].notna().any()
-    ]
-    table = format_table(["of status ok", "N", "quarter", "median", "three quarters"], rows)
-    return f"{result.experiment}: {len(neurons):,} neurons ({status})\n{table}"
+    good = result.neurons[result.neurons["status"] == "ok"]
+    rows = []
+    for name in find_experiment(result.experiment).summary_columns:
+        if good[name].notna().any():
+            quarter, median, three = (float(good[name].quantile(q)) for q in (0.25, 0.5, 0.75))
+            rows.append((name, int(good[name].notna().sum()), quarter, median, three))
+    return rows

@@ -62,7 +62,7 @@ def terminal_width() -> int | None:
 
 
 def _lines(titles: list[str], values: list[list[Any]], width: int | None) -> list[str]:
-    texts = [titles, *([_text(value) for value in row] for row in values)]
+    texts = [titles, *([text_of(value) for value in row] for row in values)]
     widths = _widths(texts, width)
     is_number = [
         any(row[index] is not None for row in values)
@@ -105,7 +105,7 @@ def _widths(texts: list[list[str]], width: int | None) -> list[int]:
 
 
 def _least_width(titles: list[str], values: list[list[Any]]) -> int:
-    least = _longest_words([titles, *([_text(value) for value in row] for row in values)])
+    least = _longest_words([titles, *([text_of(value) for value in row] for row in values)])
     return sum(least) + len(_GAP) * (len(least) - 1)
 
 
@@ -116,7 +116,8 @@ def _longest_words(texts: list[list[str]]) -> list[int]:
     ]
 
 
-def _text(value: Any) -> str:
+def text_of(value: Any) -> str:
+    """Return a value as a cell shows it: floats with three significant digits, None as a dash."""
     if value is None:
         return "-"
     if isinstance(value, float):

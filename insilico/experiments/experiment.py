@@ -32,6 +32,7 @@ EXPERIMENTS = {
     "size": "insilico.experiments.size:Size",
     "frequency": "insilico.experiments.frequency:Frequency",
     "surround": "insilico.experiments.surround:Surround",
+    "contrast": "insilico.experiments.contrast:Contrast",
     "onset": "insilico.experiments.onset:Onset",
 }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,13 @@ import pandas as pd
 import insilico
 from insilico import catalog
 from insilico.errors import CatalogError, ProtocolError, RecordingError
-from insilico.experiments.experiment import Experiment, Given, Setting, find_experiment
+from insilico.experiments.experiment import (
+    EXPERIMENTS,
+    Experiment,
+    Given,
+    Setting,
+    find_experiment,
+)
 from insilico.experiments.protocols import Protocol, read_protocol
 from insilico.experiments.run_folder import RunFolder
 from insilico.recordings.conditions import presented_dots, presented_gabors
@@ -109,7 +115,7 @@ def analyze_recording(
     """
     question = find_experiment(experiment)
     _require_answer(question.name, recording, metadata)
-    values = _protocol(question, protocol, overrides)
+    values = read_recorded_protocol(question, protocol, overrides)
     chosen = choose_neurons(neurons, len(recording.neurons))
     identity = describe_recording(recording, chosen, metadata)
     folder = None if out is None else RunFolder.open(out, identity, command=command)
@@ -251,12 +257,38 @@ def answerable(trials: pd.DataFrame) -> list[str]:
     return [name for name, stimulus in ANSWERED.items() if stimulus.stimulus_type in types]
 
 
+def unanswered(recording: Recording, metadata: Path | None = None) -> dict[str, str]:
+    """Return the experiments that a recording does not answer, and why, by name.
+
+    Parameters
+    ----------
+    recording : Recording
+        Of one mouse.
+    metadata : Path, optional
+        Folder of the published metadata, where conditions are to be taken from it.
+
+    Returns
+    -------
+    dict of str to str
+        Without experiments that only look at the results of those it answers.
+    """
+    trials = known_trials(recording, metadata)
+    able = answerable(trials)
+    counts = _count(trials.loc[trials["tier"] != "none", "stimulus_type"])
+    there = ", ".join(f"{name} ({count})" for name, count in counts.items()) or "nothing"
+    return {
+        name: f"the trials show {there}, and none of its stimuli"
+        for name in EXPERIMENTS
+        if name not in able and not _builds_on(name, able, recording)
+    }
+
+
 def _require_answer(experiment: str, recording: Recording, metadata: Path | None) -> None:
     """Refuse an experiment whose stimuli the recording does not have."""
     trials = known_trials(recording, metadata)
     if experiment in answerable(trials):
         return
-    if experiment not in ANSWERED and _builds_on_answered(experiment, recording):
+    if experiment not in ANSWERED and _builds_on(experiment, list(ANSWERED), recording):
         return
     counts = _count(trials.loc[trials["tier"] != "none", "stimulus_type"])
     there = ", ".join(f"{name} ({count})" for name, count in counts.items())
@@ -268,19 +300,32 @@ def _require_answer(experiment: str, recording: Recording, metadata: Path | None
     )
 
 
-def _builds_on_answered(experiment: str, recording: Recording) -> bool:
-    """Whether an experiment only looks at earlier results that a recording can have."""
+def _builds_on(experiment: str, others: Sequence[str], recording: Recording) -> bool:
+    """Whether an experiment only needs the results of some others."""
     question = find_experiment(experiment)
-    needed = question.requires(_protocol(question, None, None), recording.kind)
-    return bool(needed) and set(needed) <= set(ANSWERED)
+    needed = question.requires(read_recorded_protocol(question), recording.kind)
+    return bool(needed) and set(needed) <= set(others)
 
 
-def _protocol(
+def read_recorded_protocol(
     question: Experiment[Any],
-    protocol: str | Path | Protocol | None,
-    overrides: Mapping[str, Any] | None,
+    protocol: str | Path | Protocol | None = None,
+    overrides: Mapping[str, Any] | None = None,
 ) -> Any:
-    """Return the protocol, by default the one for recordings."""
+    """Return a protocol, by default the experiment's own for recordings.
+
+    Parameters
+    ----------
+    question : Experiment
+        Whose.
+    protocol, overrides
+        As for :func:`analyze_recording`.
+
+    Raises
+    ------
+    ProtocolError, CatalogError
+        As :func:`insilico.experiments.read_protocol`.
+    """
     if isinstance(protocol, Protocol):
         return dataclasses.replace(protocol, **(overrides or {}))
     if protocol is None:

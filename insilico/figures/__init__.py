@@ -39,6 +39,14 @@ FIGURES = {
         "gallery": "insilico.figures.surround:plot_gallery",
         "population": "insilico.figures.surround:plot_population",
     },
+    "contrast": {
+        "gallery": "insilico.figures.contrast:plot_gallery",
+        "population": "insilico.figures.contrast:plot_population",
+    },
+    "frequency": {
+        "gallery": "insilico.figures.frequency:plot_gallery",
+        "population": "insilico.figures.frequency:plot_population",
+    },
     "onset": {
         "gallery": "insilico.figures.onset:plot_gallery",
         "population": "insilico.figures.onset:plot_population",
@@ -83,12 +91,22 @@ def draw(result: Result, name: str) -> Figure:
     CatalogError
         If the experiment has no figure of that name.
     """
-    known = FIGURES.get(result.experiment, {})
+    return find_figure(result.experiment, name)(result)
+
+
+def find_figure(experiment: str, name: str) -> Callable[[Result], Figure]:
+    """Return the function that draws a figure of an experiment.
+
+    Raises
+    ------
+    CatalogError
+        If the experiment has no figure of that name.
+    """
+    known = FIGURES.get(experiment, {})
     if name not in known:
         raise CatalogError(
-            f"a {result.experiment} result has no figure {name!r}; it has "
-            f"{', '.join(known) or 'none'}"
+            f"a {experiment} result has no figure {name!r}; it has {', '.join(known) or 'none'}"
         )
     module, function = known[name].split(":")
-    plot: Callable[[Result], Figure] = getattr(import_module(module), function)
-    return plot(result)
+    found: Callable[[Result], Figure] = getattr(import_module(module), function)
+    return found

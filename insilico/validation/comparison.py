@@ -29,6 +29,7 @@ COMPARISONS = {
     "size": "insilico.validation.size:COMPARISON",
     "frequency": "insilico.validation.frequency:COMPARISON",
     "surround": "insilico.validation.surround:COMPARISON",
+    "contrast": "insilico.validation.contrast:COMPARISON",
     "onset": "insilico.validation.onset:COMPARISON",
 }
 
