@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from insilico.experiments.condition_means import condition_means
 from insilico.experiments.experiment import Accumulator, Experiment, Setting
 from insilico.experiments.presentations import (
     Measure,
@@ -443,7 +444,10 @@ def _arrays(
     axis: str,
     setting: Setting[DirectionProtocol],
 ) -> xr.Dataset:
-    """Return the tuning curves, and the spread over presentations with its honest name."""
+    """Return the tuning curves, the spread over presentations with its honest name, and means.
+
+    The means over every condition, phases apart, are what signal correlations rest on.
+    """
     angle_deg = np.unique(conditions[axis])
     keys = [axis, *_other_parameters(conditions, axis)]
     cells = pd.DataFrame(responses).groupby([conditions[key].to_numpy() for key in keys])
@@ -455,13 +459,16 @@ def _arrays(
         name, values = "tuning_curve_sem", error.div(by_angle.size(), axis=0)
     else:
         name, values = "spread_over_phases", by_angle.mean().pow(0.5)
-    return xr.Dataset(
+    phase = [name for name in ("phase_deg",) if name in conditions]
+    means = condition_means(
+        responses, conditions, [*keys, *phase], has_trial_noise=setting.has_trial_noise
+    )
+    return means.assign(
         {
             "tuning_curve": (("neuron", axis), curve),
             name: (("neuron", axis), values.reindex(angle_deg).to_numpy().T),
-        },
-        coords={"neuron": setting.neurons["neuron"].to_numpy(), axis: angle_deg},
-    )
+        }
+    ).assign_coords({"neuron": setting.neurons["neuron"].to_numpy(), axis: angle_deg})
 
 
 def _draw_still(screen: Screen) -> Any:
