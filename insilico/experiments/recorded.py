@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -24,10 +24,12 @@ from insilico.experiments.experiment import (
 from insilico.experiments.protocols import Protocol, read_protocol
 from insilico.experiments.run_folder import RunFolder
 from insilico.recordings.conditions import presented_dots, presented_gabors
-from insilico.recordings.metadata import known_trials
+from insilico.recordings.metadata import known_trials, require_metadata
 from insilico.recordings.recording import Recording
 from insilico.results import Responses, Result
-from insilico.twin.selection import NeuronSelection, choose_neurons
+
+if TYPE_CHECKING:
+    from insilico.twin.selection import NeuronSelection
 
 #: A protocol for recordings is called as the experiment's default with this behind.
 RECORDED = "-recorded"
@@ -116,7 +118,7 @@ def analyze_recording(
     question = find_experiment(experiment)
     _require_answer(question.name, recording, metadata)
     values = read_recorded_protocol(question, protocol, overrides)
-    chosen = choose_neurons(neurons, len(recording.neurons))
+    chosen = _choose(neurons, len(recording.neurons))
     identity = describe_recording(recording, chosen, metadata)
     folder = None if out is None else RunFolder.open(out, identity, command=command)
     if folder and (finished := folder.finished(experiment, values.to_dict())):
@@ -188,7 +190,7 @@ def recorded_responses(
             f"{recording.source} has no {answered.stimulus_type} trial with a pattern that is known"
             f"{_among(counts)}; give its metadata with --metadata"
         )
-    chosen = choose_neurons(neurons, len(recording.neurons))
+    chosen = _choose(neurons, len(recording.neurons))
     values, withheld = _read_responses(recording, np.unique(shown["trial"]), chosen)
     if not values:
         raise RecordingError(
@@ -284,7 +286,8 @@ def unanswered(recording: Recording, metadata: Path | None = None) -> dict[str, 
 
 
 def _require_answer(experiment: str, recording: Recording, metadata: Path | None) -> None:
-    """Refuse an experiment whose stimuli the recording does not have."""
+    """Refuse an experiment whose stimuli the recording does not have, and foreign metadata."""
+    require_metadata(recording, metadata)
     trials = known_trials(recording, metadata)
     if experiment in answerable(trials):
         return
@@ -386,6 +389,15 @@ def _read_responses(
         else:
             withheld.append(trial)
     return values, withheld
+
+
+def _choose(neurons: NeuronSelection, neuron_count: int) -> np.ndarray[Any, np.dtype[np.int64]]:
+    if neurons is None:
+        return np.arange(neuron_count)
+    # The twin's package needs torch, which takes seconds to import.
+    from insilico.twin.selection import choose_neurons
+
+    return choose_neurons(neurons, neuron_count)
 
 
 def _to_length(responses: np.ndarray[Any, Any], frame_count: int) -> np.ndarray[Any, Any]:
