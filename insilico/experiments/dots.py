@@ -27,9 +27,9 @@ from insilico.experiments.dot_maps import (
     tell_dots,
 )
 from insilico.experiments.experiment import Accumulator, Experiment, Setting
+from insilico.experiments.field_fits import fit_in_degrees
 from insilico.experiments.presentations import Measure, Presentations, own
 from insilico.experiments.protocols import Protocol, require
-from insilico.experiments.retinotopy import fit_in_degrees
 from insilico.experiments.sites import Site
 from insilico.fits.errors import errors_from_halves
 from insilico.fits.gaussian import evaluate_gaussian, fit_gaussians

@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -21,6 +21,9 @@ from insilico.experiments.sites import Site, one_site
 from insilico.results import Responses, Result
 from insilico.screen import Screen
 from insilico.stimuli.stimuli import Kind, Stimuli
+
+if TYPE_CHECKING:
+    from insilico.twin import PreparedTwin
 
 P = TypeVar("P", bound=Protocol)
 
@@ -75,7 +78,7 @@ class Block:
     frames : callable
         Gives their frames as ``Stimuli.render`` draws them.
     responses : float array, shape (trial, neuron[, frame])
-        What the neurons answered.
+        What the neurons answered; more axes where :meth:`Experiment.ask` measures something else.
     first_frame : int
         The frame of the trial that ``responses[..., 0]`` belongs to.
     site : int
@@ -197,6 +200,18 @@ class Experiment(ABC, Generic[P]):
     @abstractmethod
     def window(self, protocol: P, screen: Screen, kind: Kind) -> tuple[int, int] | None:
         """Return the frames of a trial that are needed, the end exclusive; None for images."""
+
+    def ask(
+        self,
+        protocol: P,
+        prepared: PreparedTwin,
+        frames: np.ndarray[Any, Any],
+        *,
+        first_trial: int,
+        on_batch: Callable[[int], None],
+    ) -> np.ndarray[Any, Any]:
+        """Return what is measured of a twin in some trials: its responses, by default."""
+        return prepared.respond(frames, first_trial=first_trial, on_batch=on_batch)
 
     @abstractmethod
     def accumulator(self, setting: Setting[P]) -> Accumulator:

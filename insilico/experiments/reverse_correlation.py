@@ -245,6 +245,8 @@ class Maps:
     half_difference : float32 array, shape (neuron, y, x)
         Half of the first half's map minus the second half's, both joined with ``weights``: noise
         like that of ``values``, without the receptive field.
+    smoothing_px : float
+        Blur with which the halves were compared.
     """
 
     values: FloatArray
@@ -252,6 +254,7 @@ class Maps:
     reliability: FloatArray
     explained: FloatArray
     half_difference: FloatArray
+    smoothing_px: float = 0.0
 
 
 def combine_components(
@@ -313,7 +316,8 @@ def combine_components(
     weights = weigh(components)
     reliability = np.mean([agreement(weigh(half)) for half in halves], axis=0)
     first, second = (join(half, weights) for half in halves)
-    return Maps(join(components, weights), weights, reliability, explained(), (first - second) / 2)
+    values, half_difference = join(components, weights), (first - second) / 2
+    return Maps(values, weights, reliability, explained(), half_difference, smoothing_px)
 
 
 def _over_lags(products: FloatArray, lag_count: int) -> FloatArray:

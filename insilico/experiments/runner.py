@@ -149,6 +149,7 @@ def run(
         ],
         accumulator,
         parts,
+        ask=functools.partial(question.ask, values),
         label=experiment,
         shown=progress,
     )
@@ -265,7 +266,13 @@ def _earlier(
 
 
 def _measure(
-    shows: Sequence[_Show], accumulator: Accumulator, parts: Parts, *, label: str, shown: bool
+    shows: Sequence[_Show],
+    accumulator: Accumulator,
+    parts: Parts,
+    *,
+    ask: Callable[..., np.ndarray[Any, Any]],
+    label: str,
+    shown: bool,
 ) -> _Measured:
     """Show the stimuli site by site and block by block, from where an earlier run stopped."""
     saved = parts.load_state()
@@ -286,7 +293,7 @@ def _measure(
                     break
                 show = shows[site]
                 frames = show.stimuli.render(trials)
-                responses = prepared.respond(frames, first_trial=trials.start, on_batch=advance)
+                responses = ask(prepared, frames, first_trial=trials.start, on_batch=advance)
                 plan = prepared.describe_plan()
                 block = make_block(
                     show.stimuli.conditions,

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from insilico.experiments.field_fits import grid_fit_in_px
 from insilico.experiments.protocols import build_protocol
-from insilico.experiments.retinotopy import RetinotopyProtocol, grid_fit_in_px
+from insilico.experiments.retinotopy_protocol import RetinotopyProtocol
 from insilico.fits.gaussian import fit_gaussians
 from insilico.results import Result
 from insilico.simulation import SimulatedV1

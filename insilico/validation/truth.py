@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from insilico.experiments.retinotopy import RetinotopyProtocol
+from insilico.experiments.retinotopy_protocol import RetinotopyProtocol
 from insilico.experiments.reverse_correlation import GaborBank, component_weights
 from insilico.results import Result
 from insilico.screen import Screen

@@ -9,7 +9,8 @@ import torch
 import insilico
 from insilico.errors import ProtocolError, ShapeError, UnitsError
 from insilico.experiments import find_experiment, read_protocol
-from insilico.experiments.retinotopy import STATUS, RetinotopyProtocol, choose_map
+from insilico.experiments.field_fits import STATUS, choose_map
+from insilico.experiments.retinotopy_protocol import RetinotopyProtocol
 from insilico.screen import Screen
 from insilico.validation import compare_retinotopy, summarize
 
