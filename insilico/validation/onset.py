@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import xarray as xr
 
 from insilico.experiments import run
 from insilico.experiments.onset import OnsetProtocol
@@ -22,6 +21,7 @@ from insilico.validation.comparison import (
     long_table,
     wide_table,
 )
+from insilico.validation.planted import planted_results
 
 #: The ideal measurement is made at this many times the frame rate, where a frame hardly counts.
 FINER = 3
@@ -113,35 +113,6 @@ def ideal_latencies(twin: SimulatedV1, truth: pd.DataFrame, result: Result) -> p
         given=planted_results(population),
         jobs=1,
     ).neurons
-
-
-def planted_results(truth: pd.DataFrame) -> dict[str, Result]:
-    """Return what retinotopy and direction would find without any error.
-
-    Parameters
-    ----------
-    truth : DataFrame, one row a neuron
-        ``neuron``, ``x_px``, ``y_px``, ``direction_deg``, ``orientation_deg``.
-
-    Returns
-    -------
-    dict of str to Result
-        By experiment; only what later experiments read.
-    """
-    keys = truth[["neuron"]].assign(mouse="simulated", status="ok").reset_index(drop=True)
-    angles = {
-        f"{estimate}_{name}": truth[name].to_numpy()
-        for estimate in ("preferred", "fitted")
-        for name in ("direction_deg", "orientation_deg")
-    }
-    tables = {
-        "retinotopy": keys.assign(x_px=truth["x_px"].to_numpy(), y_px=truth["y_px"].to_numpy()),
-        "direction": keys.assign(**angles),
-    }
-    return {
-        name: Result(name, {"neurons": table}, xr.Dataset(), {}, {})
-        for name, table in tables.items()
-    }
 
 
 def onset_checks(group: pd.DataFrame) -> dict[str, FloatArray]:

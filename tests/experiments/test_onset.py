@@ -16,7 +16,8 @@ from insilico.results import Responses, Result
 from insilico.screen import Screen
 from insilico.simulation import SimulatedV1, draw_contextual_population
 from insilico.validation.comparison import summarize
-from insilico.validation.onset import compare_onset, planted_results
+from insilico.validation.onset import compare_onset
+from insilico.validation.planted import planted_results
 
 QUESTION = find_experiment("onset")
 
