@@ -19,8 +19,25 @@ FloatArray = np.ndarray[Any, np.dtype[np.float64]]
 BoolArray = np.ndarray[Any, np.dtype[np.bool_]]
 IntArray = np.ndarray[Any, np.dtype[np.int64]]
 
+#: What is less than this share of a neuron's response is no response, or no difference (ours).
+EVOKED_SHARE = 0.01
 #: The grating in a disc, and around a hole; in this order along an axis.
 ARRANGED = ("center", "inverse")
+#: From columns of the fits to ours; each of these has a standard error.
+CENTER_COLUMNS = {
+    "preferred_diameter_deg": "preferred_size_deg",
+    "suppression_index": "suppression_index",
+    "peak_response": "peak_response",
+    "center_width_deg": "center_width_deg",
+    "surround_width_deg": "surround_width_deg",
+}
+INVERSE_COLUMNS = {
+    "preferred_diameter_deg": "inverse_preferred_size_deg",
+    "suppression_index": "inverse_suppression_index",
+    "peak_response": "inverse_peak_response",
+    "center_width_deg": "inverse_center_width_deg",
+    "surround_width_deg": "inverse_surround_width_deg",
+}
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -262,7 +279,7 @@ def inverse_tuning_index(evoked: FloatArray) -> FloatArray:
     float array, shape (neuron,)
         ``(I - F) / ((I - F) + (C - F))`` with the largest responses I to holes and C to discs and
         the full field's F, differences below 0 taken as 0: from 0 (no hole beats the full field)
-        to 1 (no disc does); NaN where neither does.
+        to 1 (no disc does); NaN where both together beat it by less than :data:`EVOKED_SHARE` of C.
 
     References
     ----------
@@ -273,4 +290,5 @@ def inverse_tuning_index(evoked: FloatArray) -> FloatArray:
     full = evoked[:, 1, 0]
     with np.errstate(invalid="ignore", divide="ignore"):
         hole, disc_ = np.maximum(inverse - full, 0), np.maximum(classical - full, 0)
-        return np.where(hole + disc_ > 0, hole / (hole + disc_), np.nan)
+        is_defined = hole + disc_ > EVOKED_SHARE * np.abs(classical)
+        return np.where(is_defined, hole / (hole + disc_), np.nan)

@@ -9,6 +9,8 @@ import numpy as np
 
 from insilico.experiments.averaging import VARIED
 from insilico.experiments.size_curves import (
+    CENTER_COLUMNS,
+    INVERSE_COLUMNS,
     FloatArray,
     IntArray,
     SizeCurves,
@@ -23,15 +25,6 @@ logger = logging.getLogger(__name__)
 
 #: A size must be shown this often: half of the trials choose it, the other half test it.
 MINIMUM_TRIALS = 4
-#: Columns that are given errors over trials.
-WITH_ERRORS = (
-    "preferred_size_deg",
-    "suppression_index",
-    "peak_response",
-    "inverse_preferred_size_deg",
-    "inverse_suppression_index",
-    "inverse_peak_response",
-)
 
 
 def can_be_tested(curves: SizeCurves) -> bool:
@@ -172,8 +165,8 @@ def bootstrap_errors(curves: SizeCurves, protocol: Any) -> dict[str, FloatArray]
     Returns
     -------
     dict of float array, shape (neuron,), or None
-        The standard deviation of each of :data:`WITH_ERRORS` over draws of trials within sizes, of
-        those draws whose fit stands; None where a size was shown once.
+        By our names of what has an error: the standard deviation over draws of trials within sizes,
+        of those draws whose fit stands; None where a size was shown once.
 
     References
     ----------
@@ -183,16 +176,16 @@ def bootstrap_errors(curves: SizeCurves, protocol: Any) -> dict[str, FloatArray]
     if min(map(len, cells)) < 2:
         return None
     rng = np.random.default_rng([protocol.seed, 42])
-    draws: dict[str, list[FloatArray]] = {name: [] for name in WITH_ERRORS}
+    columns = CENTER_COLUMNS, INVERSE_COLUMNS
+    draws: dict[str, list[FloatArray]] = {name: [] for part in columns for name in part.values()}
     for _ in range(protocol.bootstrap_count):
         rows = np.concatenate([rng.choice(cell, len(cell)) for cell in cells])
-        center, inverse = fit_both(
+        fits = fit_both(
             _mean_curves(curves, rows), curves.shown_diameter_deg, model=protocol.fit_model
         )
-        for prefix, fit in (("", center), ("inverse_", inverse)):
-            draws[f"{prefix}preferred_size_deg"].append(fit["preferred_diameter_deg"].to_numpy())
-            draws[f"{prefix}suppression_index"].append(fit["suppression_index"].to_numpy())
-            draws[f"{prefix}peak_response"].append(fit["peak_response"].to_numpy())
+        for part, fit in zip(columns, fits, strict=True):
+            for theirs, ours in part.items():
+                draws[ours].append(fit[theirs].to_numpy(float))
     return {name: _spread(np.array(values)) for name, values in draws.items()}
 
 

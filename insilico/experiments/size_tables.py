@@ -12,6 +12,9 @@ from insilico.experiments.gratings import place, placed_status
 from insilico.experiments.sites import UNPLACED
 from insilico.experiments.size_curves import (
     ARRANGED,
+    CENTER_COLUMNS,
+    EVOKED_SHARE,
+    INVERSE_COLUMNS,
     BoolArray,
     FloatArray,
     HoleResponses,
@@ -28,8 +31,6 @@ from insilico.screen import Screen
 
 TextArray = np.ndarray[Any, np.dtype[np.str_]]
 
-#: A curve whose response above the baseline stays below this share of it evokes nothing (ours).
-EVOKED_SHARE = 0.01
 #: What each value of ``status`` and ``inverse_status`` means for the fit of a curve.
 FIT_STATUS = {
     "not_finite": "a response is NaN or infinite",
@@ -54,21 +55,6 @@ INVERSE_STATUS = {
     "no_hole_response": "no hole evokes more than gray and the full field, so no hole is preferred",
     "at_bound": "the fitted curve peaks at the end of the measured sizes: the size is a limit",
     **FIT_STATUS,
-}
-#: From columns of the fits to ours; each of these has a standard error.
-CENTER_COLUMNS = {
-    "preferred_diameter_deg": "preferred_size_deg",
-    "suppression_index": "suppression_index",
-    "peak_response": "peak_response",
-    "center_width_deg": "center_width_deg",
-    "surround_width_deg": "surround_width_deg",
-}
-INVERSE_COLUMNS = {
-    "preferred_diameter_deg": "inverse_preferred_size_deg",
-    "suppression_index": "inverse_suppression_index",
-    "peak_response": "inverse_peak_response",
-    "center_width_deg": "inverse_center_width_deg",
-    "surround_width_deg": "inverse_surround_width_deg",
 }
 #: Columns of the fits that only redraw their curves.
 SHAPE_COLUMNS = ("gain", "suppression_strength", "r2")

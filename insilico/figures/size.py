@@ -228,9 +228,9 @@ def plot_mean_curves(result: Result, group: str, axes: Axes | None = None) -> Ax
         color = _color(name)
         curve = curves[(curves["arrangement"] == name) & curves["mean"].notna()]
         axes.errorbar(
-            curve["diameter_deg"],
-            curve["mean"],
-            curve["sem"],
+            curve["diameter_deg"].to_numpy(float),
+            curve["mean"].to_numpy(float),
+            curve["sem"].to_numpy(float),
             fmt="-o",
             color=color,
             markersize=2.6,
@@ -420,7 +420,7 @@ def _test(result: Result, comparison: str, label: str, unit: str = "") -> str:
     p = f"{row['p_value']:.2g}" if row["p_value"] >= 1e-4 else "< 0.0001"
     effect = f"{row['effect']:+.2g} {unit}".strip()
     sign = "" if p.startswith("<") else "= "
-    return f"{label}: {effect}, p {sign}{p}, N = {int(row['first_count']):,}"
+    return f"{label}: {effect}\np {sign}{p}, N = {int(row['first_count']):,}"
 
 
 def _title(table: pd.Series) -> str:

@@ -5,7 +5,11 @@ import pandas as pd
 import pytest
 
 import insilico
-from insilico.validation import summarize, validate
+from insilico.errors import CatalogError
+from insilico.experiments import EXPERIMENTS, find_experiment
+from insilico.validation import COMPARISONS, find_comparison, summarize, validate
+from insilico.validation.compare import join_results
+from insilico.validation.truth import planted_results
 
 
 @pytest.mark.slow
@@ -83,3 +87,47 @@ def test_truth_does_not_depend_on_which_neurons_are_measured():
     key = ["neuron", "quantity"]
     merged = some.merge(everyone, on=key, suffixes=("", "_all"))
     np.testing.assert_allclose(merged["planted"], merged["planted_all"], rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", COMPARISONS)
+def test_every_comparison_is_of_an_experiment_and_has_limits_for_trained_twins(name):
+    comparison = find_comparison(name)
+    assert comparison.experiment == name
+    assert name in EXPERIMENTS
+    assert set(comparison.kinds) <= set(find_experiment(name).kinds)
+    assert set(comparison.trained_limits) == set(comparison.limits)
+
+
+def test_an_experiment_without_truth_is_named():
+    with pytest.raises(CatalogError, match="results of 'evaluation' are compared with no truth"):
+        find_comparison("evaluation")
+
+
+def test_what_an_experiment_builds_on_is_measured_before_it_on_the_same_neurons():
+    steps = []
+    validation = validate(
+        simple_count=8, energy_count=8, experiments=["size"], jobs=1, on_step=steps.append
+    )
+    assert steps[-1] == "movie twin: size"
+    image = [step for step in steps if step.startswith("image")]
+    assert [step.split(": ")[1] for step in image] == ["retinotopy"] * 2 + ["direction", "size"]
+    assert set(validation.summary["experiment"]) == {"size"}
+    assert set(validation.summary["kind"]) == {"image", "movie"}
+    assert validation.neurons["neuron"].nunique() == 8
+
+
+def test_parts_of_a_population_are_joined_into_one_table():
+    twin = insilico.SimulatedV1("image", simple_count=2, energy_count=2)
+    parts = [insilico.run("direction", twin, neurons=[n], jobs=1) for n in (2, 0)]
+    assert list(join_results(parts).neurons["neuron"]) == [2, 0]
+    assert join_results(parts[:1]) is parts[0]
+
+
+@pytest.mark.parametrize("kind", ["image", "movie"])
+def test_planted_results_say_what_experiments_build_on(kind):
+    twin = insilico.SimulatedV1(kind, simple_count=2, energy_count=2)
+    planted, truth = planted_results(twin), twin.ground_truth
+    np.testing.assert_array_equal(planted["retinotopy"].neurons["x_px"], truth["x_px"])
+    direction = planted["direction"].neurons
+    assert direction["preferred_direction_deg"].isna().all() == (kind == "image")
+    np.testing.assert_array_equal(direction["fitted_orientation_deg"], truth["orientation_deg"])
