@@ -44,9 +44,7 @@ def condition_means(
     labels = [conditions[key].to_numpy() for key in keys]
     means = values.groupby(labels).mean()
     levels = means.index.to_frame(index=False).set_axis(list(keys), axis=1)
-    coordinates = {
-        f"condition_{key}": ("condition", levels[key].to_numpy(float)) for key in levels
-    }
+    coordinates = {f"condition_{key}": ("condition", levels[key].to_numpy(float)) for key in levels}
     arrays = xr.Dataset(
         {"condition_mean": (("neuron", "condition"), means.to_numpy().T)}, coords=coordinates
     )

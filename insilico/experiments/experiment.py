@@ -31,6 +31,7 @@ P = TypeVar("P", bound=Protocol)
 EXPERIMENTS = {
     "retinotopy": "insilico.experiments.retinotopy:Retinotopy",
     "direction": "insilico.experiments.direction:Direction",
+    "similarity": "insilico.experiments.similarity:Similarity",
     "dots": "insilico.experiments.dots:Dots",
     "size": "insilico.experiments.size:Size",
     "frequency": "insilico.experiments.frequency:Frequency",

@@ -35,6 +35,11 @@ FIGURES = {
         "gallery": "insilico.figures.size:plot_gallery",
         "population": "insilico.figures.size:plot_population",
     },
+    "similarity": {
+        "gallery": "insilico.figures.similarity:plot_gallery",
+        "population": "insilico.figures.similarity:plot_population",
+        "cortex": "insilico.figures.similarity_cortex:plot_cortex",
+    },
     "surround": {
         "gallery": "insilico.figures.surround:plot_gallery",
         "population": "insilico.figures.surround:plot_population",

@@ -9,6 +9,7 @@ that of leaving out one neuron, or one mouse, at a time.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -134,14 +135,38 @@ def published_similarity_by_distance(
 
 def _tabulate(binning: Binning, neurons: Neurons, *, error_source: str) -> pd.DataFrame:
     """Return the table of all pairs, mouse by mouse."""
+    mice = neurons.by_mouse()
     if error_source not in ("neurons", "mice"):
         raise CatalogError(f"no error source {error_source!r}; choose 'neurons' or 'mice'")
-    mice = neurons.by_mouse()
     if error_source == "mice" and len(mice) < 2:
         raise CatalogError("a standard error over mice needs two or more; choose 'neurons'")
-    parts = [_sum_pairs(binning, mouse) for mouse in mice]
-    nothing = np.zeros((0, binning.count))
-    squares = np.sum([np.zeros(binning.count), *(part.squares for part in parts)], axis=0)
+    return summarize_pairs(
+        binning.labels, [sum_pairs(binning, mouse) for mouse in mice], error_source=error_source
+    )
+
+
+def summarize_pairs(
+    labels: Mapping[str, FloatArray], parts: Sequence[PairSums], *, error_source: str
+) -> pd.DataFrame:
+    """Turn sums over pairs into a table.
+
+    Parameters
+    ----------
+    labels : mapping of str to float array, shape (bin,)
+        Columns that say what the bins are.
+    parts : sequence of PairSums
+        One a mouse.
+    error_source : {"neurons", "mice"}
+        As for :func:`similarity_by_distance`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        As :func:`similarity_by_distance`, with these labels.
+    """
+    bin_count = len(next(iter(labels.values())))
+    nothing = np.zeros((0, bin_count))
+    squares = np.sum([np.zeros(bin_count), *(part.squares for part in parts)], axis=0)
     total = np.concatenate([nothing, *(part.total for part in parts)])
     count = np.concatenate([nothing, *(part.pairs for part in parts)])
     neuron_count = (count > 0).sum(axis=0)
@@ -153,7 +178,7 @@ def _tabulate(binning: Binning, neurons: Neurons, *, error_source: str) -> pd.Da
     mean, sd = _moments(pair_total, squares, pair_count)
     return pd.DataFrame(
         {
-            **binning.labels,
+            **labels,
             "mean": mean,
             "sd": sd,
             "standard_error": _jackknife_error(pair_total, pair_count, total, count),
@@ -178,7 +203,37 @@ def _moments(
 def _jackknife_error(
     pair_total: FloatArray, pair_count: FloatArray, total: FloatArray, count: FloatArray
 ) -> FloatArray:
-    """Return the error of the mean over pairs from leaving out one row of sums at a time.
+    """Return the error of the mean over pairs from leaving out one row of sums at a time."""
+    deviation = _left_out_deviations(pair_total, pair_count, total, count)
+    error: FloatArray = np.sqrt((deviation**2).sum(axis=0))
+    return np.where((count > 0).sum(axis=0) > 1, error, np.nan)
+
+
+def jackknife_covariance(sums: PairSums) -> FloatArray:
+    """Return the covariance of the means of the bins, from leaving out one neuron at a time.
+
+    Parameters
+    ----------
+    sums : PairSums
+        Of one mouse.
+
+    Returns
+    -------
+    float array, shape (bin, bin)
+        Bins share neurons, so their means vary together. The diagonal is the squared standard
+        error of :func:`similarity_by_distance`; NaN for bins without two neurons that have a pair.
+    """
+    total, count = sums.total, sums.pairs
+    deviation = _left_out_deviations(total.sum(axis=0) / 2, count.sum(axis=0) / 2, total, count)
+    covariance: FloatArray = deviation.T @ deviation
+    is_known = (count > 0).sum(axis=0) > 1
+    return np.where(is_known[:, None] & is_known, covariance, np.nan)
+
+
+def _left_out_deviations(
+    pair_total: FloatArray, pair_count: FloatArray, total: FloatArray, count: FloatArray
+) -> FloatArray:
+    """Return by how much the mean changes without one row of sums, scaled to add up to variances.
 
     Rows without a pair in a bin are no part of its sample.
     """
@@ -187,13 +242,26 @@ def _jackknife_error(
     with np.errstate(invalid="ignore", divide="ignore"):
         left = (pair_total - total) / (pair_count - count)
         left = np.where(takes_part, left, 0.0)
-        deviation = np.where(takes_part, left - left.sum(axis=0) / rows, 0.0)
-        error: FloatArray = np.sqrt((deviation**2).sum(axis=0) * (rows - 1) / rows)
-    return np.where(rows > 1, error, np.nan)
+        scale = np.sqrt((rows - 1) / rows)
+        deviation: FloatArray = np.where(takes_part, left - left.sum(axis=0) / rows, 0.0) * scale
+    return deviation
 
 
-def _sum_pairs(binning: Binning, neurons: Neurons) -> PairSums:
-    """Sum the similarities of all pairs of one mouse in every bin."""
+def sum_pairs(binning: Binning, neurons: Neurons) -> PairSums:
+    """Sum the similarities of all pairs of one mouse in every bin.
+
+    Parameters
+    ----------
+    binning : Binning
+        Bins of distance.
+    neurons : Neurons
+        Of one mouse.
+
+    Returns
+    -------
+    PairSums
+        Neurons in the order of ``neurons``.
+    """
     one, two = neurons.curves
     # One more bin for the pairs that are in none.
     squares = np.zeros(binning.count + 1)
