@@ -172,6 +172,13 @@ def grid_fit_in_px(fit: pd.DataFrame, bank: GaborBank) -> pd.DataFrame:
     return fit
 
 
+def envelope_in_px(fit: pd.DataFrame) -> pd.DataFrame:
+    """Return the widths of Gaussians whose squares were fitted: squaring narrowed them by √2."""
+    widths = ["sigma_major_px", "sigma_minor_px"]
+    columns = [*widths, *(f"{width}_se" for width in widths)]
+    return fit.assign(**{name: np.sqrt(2) * fit[name] for name in columns})
+
+
 def fit_in_degrees(fit: pd.DataFrame, screen: Screen) -> dict[str, Any]:
     """Return center and widths in degrees, with standard errors carried over to first order.
 

@@ -17,6 +17,7 @@ import pandas as pd
 
 from insilico.errors import ShapeError
 from insilico.experiments.experiment import Block, Setting
+from insilico.experiments.field_fits import envelope_in_px
 from insilico.experiments.field_sums import Coordinates, FieldSums
 from insilico.experiments.retinotopy_protocol import RetinotopyProtocol
 from insilico.experiments.reverse_correlation import Maps, combine_components
@@ -112,10 +113,8 @@ class GradientSums(FieldSums):
         return np.asarray(np.sqrt(power / np.maximum(self._sums["count"].sum(0)[neurons], 1)))
 
     def energy_fit_in_px(self, fit: pd.DataFrame) -> pd.DataFrame:
-        """Return the widths of envelopes: squaring a Gaussian narrowed it by the root of two."""
-        widths = ["sigma_major_px", "sigma_minor_px"]
-        columns = [*widths, *(f"{width}_se" for width in widths)]
-        return fit.assign(**{name: np.sqrt(2) * fit[name] for name in columns})
+        """Return the widths of envelopes: the map is their square."""
+        return envelope_in_px(fit)
 
     def energy_coordinates(self) -> Coordinates:
         """Return the pixels of the screen."""

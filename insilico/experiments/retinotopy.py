@@ -127,7 +127,13 @@ class Retinotopy(Experiment[RetinotopyProtocol]):
         # Only here does an experiment touch more of torch than a twin's responses.
         from insilico.twin.gradients import response_gradients
 
-        return response_gradients(prepared, frames, first_trial=first_trial, on_batch=on_batch)
+        return response_gradients(
+            prepared,
+            frames,
+            last_frames=protocol.lag_count(prepared.mouse.screen, "movie"),
+            first_trial=first_trial,
+            on_batch=on_batch,
+        )
 
     def accumulator(self, setting: Setting[RetinotopyProtocol]) -> FieldSums:
         """Return empty sums."""

@@ -88,7 +88,9 @@ def plot_map(result: Result, neuron: int, axes: Axes | None = None) -> Axes:
     return axes
 
 
-def plot_color_scale(figure: Figure, panels: list[Axes], *, is_energy: bool) -> None:
+def plot_color_scale(
+    figure: Figure, panels: list[Axes], *, is_energy: bool, units: str = "correlation"
+) -> None:
     """Draw the one color scale, beside the panels, of maps that each fill it."""
     scale = ScalarMappable(Normalize(-1, 1), SEQUENTIAL_MAP if is_energy else SIGNED_MAP)
     bar = figure.colorbar(scale, ax=panels, location="right", shrink=0.7, aspect=22, pad=0.015)
@@ -96,7 +98,7 @@ def plot_color_scale(figure: Figure, panels: list[Axes], *, is_energy: bool) -> 
         bar.set_ticks([-1, 1], labels=["lowest", "highest"])
     else:
         bar.set_ticks([-1, 0, 1], labels=["\N{MINUS SIGN}peak", "0", "+peak"])
-    bar.set_label(f"{'energy' if is_energy else 'linear'} map\n(correlation)")
+    bar.set_label(f"{'energy' if is_energy else 'linear'} map\n({units})")
     bar.outline.set_visible(False)
 
 

@@ -89,9 +89,12 @@ def plot_gallery(result: Result, neurons: Iterable[int] | None = None) -> Figure
     has_two = is_energy.any() and not is_energy.all() and len(panels) > GALLERY_COLUMNS
     first = GALLERY_COLUMNS * (math.ceil(len(panels) / GALLERY_COLUMNS) // 2) if has_two else None
     if not is_energy.all():
-        plot_color_scale(figure, panels[:first], is_energy=False)
+        units = result.arrays["linear_map"].attrs["units"]
+        plot_color_scale(figure, panels[:first], is_energy=False, units=units)
     if is_energy.any():
-        plot_color_scale(figure, panels[first:] if has_two else panels, is_energy=True)
+        units = result.arrays["energy_map"].attrs["units"]
+        beside = panels[first:] if has_two else panels
+        plot_color_scale(figure, beside, is_energy=True, units=units)
     return figure
 
 

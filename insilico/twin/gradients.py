@@ -16,16 +16,16 @@ from insilico.twin.prepared import BATCH_PIXELS, PreparedTwin, check_values
 
 FloatArray = np.ndarray[Any, np.dtype[np.floating[Any]]]
 
-#: Pixels of a batch: 32 images of 36 x 64. A backward pass keeps what the layers said, and smaller
-#: batches of it stay in fast memory (a shipped convolutional twin: 1.0 ms a gradient, and 1.3 ms in
-#: batches of 64 images).
-GRADIENT_PIXELS = BATCH_PIXELS // 4
+#: Pixels of a batch: 64 images of 36 x 64. A backward pass keeps what the layers said, and larger
+#: batches of it leave fast memory (``benchmarks/estimators.py``).
+GRADIENT_PIXELS = BATCH_PIXELS // 2
 
 
 def response_gradients(
     prepared: PreparedTwin,
     stimulus: np.ndarray[Any, Any],
     *,
+    last_frames: int | None = None,
     first_trial: int = 0,
     on_batch: Callable[[int], None] | None = None,
 ) -> FloatArray:
@@ -42,8 +42,10 @@ def response_gradients(
         Its window says which frames of a movie are answered: the response is their mean. Of an
         ensemble it is the mean over members.
     stimulus : array, shape (trial[, channel][, frame], y, x)
-        uint8 or floating. Uniform frames at the beginning of movies are a lead: they are shown
-        once, and nothing is differentiated by them.
+        uint8 or floating. Uniform frames at the beginning of movies are a lead: where they are not
+        to be differentiated by, they are shown once and remembered.
+    last_frames : int, optional
+        Differentiate by no more than the last frames of a movie; by all when left out.
     first_trial : int
         Number of the first of these trials, where the state was given trial by trial.
     on_batch : callable, optional
@@ -52,7 +54,7 @@ def response_gradients(
     Returns
     -------
     float array, shape (trial, neuron[, channel][, frame], y, x)
-        In units of the response by units of the stimulus; 0 in the frames of the lead.
+        In units of the response by units of the stimulus.
 
     Raises
     ------
@@ -60,27 +62,29 @@ def response_gradients(
         If the stimulus does not fit the twin, or the twin cannot be differentiated.
     """
     check_values(stimulus)
+    prepared = dataclasses.replace(prepared, members=False)
+    if lead := _lead_frames(prepared, stimulus, last_frames):
+        level = torch.tensor(float(stimulus.flat[0]))
+        gray_level = float(prepared.stimulus_units.standardize(level))
+        prepared = dataclasses.replace(prepared, lead_frames=lead, gray_level=gray_level)
+        stimulus = stimulus[..., lead:, :, :]
     step = max(1, GRADIENT_PIXELS // max(1, int(np.prod(stimulus.shape[1:]))))
     batches = []
     for start in range(0, len(stimulus), step):
         # A copy: torch would warn of arrays that it may not write to.
         batch = torch.from_numpy(np.array(stimulus[start : start + step], order="C"))
         trials = slice(first_trial + start, first_trial + start + len(batch))
-        batches.append(_differentiate(prepared, batch.to(prepared.dtype), trials))
+        batches.append(_differentiate(prepared, batch, trials, last_frames))
         if on_batch is not None:
             on_batch(len(batch))
     return np.concatenate(batches)
 
 
-def _differentiate(prepared: PreparedTwin, stimulus: Tensor, trials: slice) -> FloatArray:
+def _differentiate(
+    prepared: PreparedTwin, stimulus: Tensor, trials: slice, last_frames: int | None
+) -> FloatArray:
     """Return the gradients (trial, neuron, ...) at one batch of stimuli."""
-    prepared = dataclasses.replace(prepared, members=False)
-    lead = _lead_frames(prepared, stimulus)
-    if lead:
-        level = prepared.stimulus_units.standardize(stimulus.flatten()[0])
-        prepared = dataclasses.replace(prepared, lead_frames=lead, gray_level=float(level))
-    shown = stimulus[..., lead:, :, :] if lead else stimulus
-    shown = shown.to(prepared.device).requires_grad_()
+    shown = stimulus.to(prepared.device, prepared.dtype).requires_grad_()
     with torch.enable_grad():
         answers = prepared.forward(shown, trials)
         responses = answers.mean(-1) if prepared.kind == "movie" else answers
@@ -90,11 +94,9 @@ def _differentiate(prepared: PreparedTwin, stimulus: Tensor, trials: slice) -> F
                 'choose estimator = "covariance"'
             )
         gradients = [_gradient(of_one.sum(), shown) for of_one in responses.unbind(1)]
-    found = torch.stack(gradients, dim=1).cpu()
-    if lead:
-        before = found.new_zeros((*found.shape[:-3], lead, *found.shape[-2:]))
-        found = torch.cat([before, found], dim=-3)
-    return np.asarray(found.numpy())
+    if prepared.kind == "movie" and last_frames is not None:
+        gradients = [gradient[..., -last_frames:, :, :] for gradient in gradients]
+    return np.asarray(torch.stack(gradients, dim=1).cpu().numpy())
 
 
 def _gradient(total: Tensor, stimulus: Tensor) -> Tensor:
@@ -102,11 +104,19 @@ def _gradient(total: Tensor, stimulus: Tensor) -> Tensor:
     return torch.autograd.grad(total, stimulus, retain_graph=True)[0]
 
 
-def _lead_frames(prepared: PreparedTwin, stimulus: Tensor) -> int:
-    """Return how many uniform frames come before the answers and need not be differentiated."""
-    if prepared.kind == "image" or prepared.lead_frames or prepared.window is None:
+def _lead_frames(
+    prepared: PreparedTwin, stimulus: np.ndarray[Any, Any], last_frames: int | None
+) -> int:
+    """Return how many uniform frames come before all that is answered or differentiated by."""
+    if prepared.kind == "image" or prepared.lead_frames:
         return 0
-    frames = stimulus if stimulus.ndim == 5 else stimulus.unsqueeze(1)
-    if frames.shape[1] > 1:
+    if prepared.window is None or last_frames is None:
         return 0
-    return min(count_uniform(frames), prepared.window[0], frames.shape[2] - 1)
+    # A lead has one level, so channels must not differ.
+    if stimulus.ndim == 5 and stimulus.shape[1] > 1:
+        return 0
+    before = max(0, min(prepared.window[0], stimulus.shape[-3] - last_frames))
+    early = np.array(stimulus[..., :before, :, :], order="C").reshape(
+        len(stimulus), 1, before, *stimulus.shape[-2:]
+    )
+    return count_uniform(torch.from_numpy(early)) if before else 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from insilico.experiments.field_fits import grid_fit_in_px
+from insilico.experiments.field_fits import envelope_in_px, grid_fit_in_px
 from insilico.experiments.protocols import build_protocol
 from insilico.experiments.retinotopy_protocol import RetinotopyProtocol
 from insilico.fits.gaussian import fit_gaussians
@@ -20,7 +20,11 @@ from insilico.validation.comparison import (
     long_table,
     wide_table,
 )
-from insilico.validation.truth import ideal_energy_maps, ideal_linear_maps
+from insilico.validation.truth import (
+    ideal_energy_maps,
+    ideal_gradient_energies,
+    ideal_linear_maps,
+)
 
 #: Noise shown to each class: images to the image twin, frames to the movie twin.
 NOISE = {
@@ -68,14 +72,23 @@ def compare_retinotopy(twin: SimulatedV1, result: Result) -> pd.DataFrame:
         maps = ideal_linear_maps(truth[is_simple], screen=screen, kind=twin.kind, protocol=protocol)
         parts.append(fit_gaussians(maps).set_index(np.flatnonzero(is_simple)))
     if not is_simple.all():
-        maps = ideal_energy_maps(
-            truth[~is_simple], screen=screen, kind=twin.kind, protocol=protocol
-        )
-        fit = grid_fit_in_px(fit_gaussians(maps), protocol.bank(screen))
+        fit = _planted_energy(truth[~is_simple], twin, protocol)
         parts.append(fit.set_index(np.flatnonzero(~is_simple)))
     planted = pd.concat(parts).sort_index()
     columns = ["x_px", "y_px", "sigma_major_px", "sigma_minor_px"]
     return long_table(twin.kind, "retinotopy", truth, planted[columns], result.neurons)
+
+
+def _planted_energy(
+    energy_cells: pd.DataFrame, twin: SimulatedV1, protocol: RetinotopyProtocol
+) -> pd.DataFrame:
+    """Return Gaussians fitted to the noiseless maps of energy cells, in pixels of the screen."""
+    screen = twin.screen()
+    if protocol.estimator == "gradient":
+        fit = fit_gaussians(ideal_gradient_energies(energy_cells, screen=screen))
+        return envelope_in_px(fit)
+    maps = ideal_energy_maps(energy_cells, screen=screen, kind=twin.kind, protocol=protocol)
+    return grid_fit_in_px(fit_gaussians(maps), protocol.bank(screen))
 
 
 def retinotopy_checks(group: pd.DataFrame) -> dict[str, FloatArray]:

@@ -92,6 +92,27 @@ def ideal_energy_maps(
     return np.einsum("nc,ncp->np", weights, components).reshape(-1, *bank.grid_shape)
 
 
+def ideal_gradient_energies(population: pd.DataFrame, *, screen: Screen) -> FloatArray:
+    """Return the mean squared gradients of energy cells without noise.
+
+    The gradient of ``|a n|^2`` is ``2 Re(conj(a n) a)``; where the answers of both filters of the
+    pair have one variance, its mean square is in proportion to ``|a|^2`` in every pixel.
+
+    Parameters
+    ----------
+    population : DataFrame
+        Energy cells, as drawn by :func:`insilico.simulation.draw_population`.
+    screen : Screen
+        Of the measurement.
+
+    Returns
+    -------
+    float array, shape (neuron, y, x)
+        In arbitrary units.
+    """
+    return np.asarray(np.abs(spatial_kernels(population, screen)) ** 2)
+
+
 def planted_results(twin: SimulatedV1) -> dict[str, Result]:
     """Return what retinotopy and direction would say if they made no error.
 
@@ -132,9 +153,18 @@ def planted_results(twin: SimulatedV1) -> dict[str, Result]:
 def _subunits(
     population: pd.DataFrame, screen: Screen, kind: Kind, protocol: RetinotopyProtocol
 ) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    """Return the filters of both subunits at the protocol's lags; images have one subunit."""
+    """Return the filters of both subunits at the protocol's lags; images have one subunit.
+
+    What a still movie makes of a filter is the sum of all it has let through so far, frame by
+    frame; each frame's rectified answer covaries with the image in proportion to that.
+    """
     if kind == "image":
         return np.ones((len(population), 1)), np.zeros((len(population), 1))
-    lags = protocol.lag_count(screen, kind)
-    time = temporal_kernels(population, screen.frame_rate_hz)[:, :lags]
+    time = temporal_kernels(population, screen.frame_rate_hz)
+    if protocol.presentation == "still":
+        frames = screen.frames(protocol.noise_s)
+        passed = np.cumsum(time, axis=1)[:, :frames]
+        rest = max(0, frames - passed.shape[1])
+        time = passed.sum(1, keepdims=True) + rest * passed[:, -1:]
+    time = time[:, : protocol.lag_count(screen, kind)]
     return time, (1 - population["selectivity"].to_numpy()[:, None]) * time.conj()
