@@ -10,6 +10,7 @@ import cyclopts
 import insilico
 from insilico.cli import (
     attention,
+    compare,
     demo,
     evaluate,
     models,
@@ -34,6 +35,7 @@ app = cyclopts.App(
     suppress_keyboard_interrupt=False,
 )
 app.command(attention.attention)
+app.command(compare.compare)
 app.command(demo.demo)
 app.command(evaluate.evaluate)
 app.command(models.app)

@@ -60,6 +60,11 @@ FIGURES = {
         "gallery": "insilico.figures.dots:plot_gallery",
         "population": "insilico.figures.dots:plot_population",
     },
+    "comparison": {
+        "quantities": "insilico.figures.comparison:plot_quantities",
+        "direction": "insilico.figures.comparison:plot_direction",
+        "fields": "insilico.figures.comparison:plot_fields",
+    },
     "attention": {
         "maps": "insilico.figures.attention:plot_maps",
     },
@@ -71,10 +76,15 @@ FIGURES = {
     },
 }
 
+#: Figures that only some results of an experiment have: those with the table they draw.
+NEEDS = {"comparison": {"direction": "aligned_curves", "fields": "fields"}}
+
 
 def figure_names(result: Result) -> tuple[str, ...]:
     """Return the names of the figures of a result; none for an experiment without figures."""
-    return tuple(FIGURES.get(result.experiment, {}))
+    names = FIGURES.get(result.experiment, {})
+    needs = NEEDS.get(result.experiment, {})
+    return tuple(name for name in names if name not in needs or needs[name] in result.tables)
 
 
 def draw(result: Result, name: str) -> Figure:
