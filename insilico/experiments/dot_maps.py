@@ -86,7 +86,7 @@ def tell_dots(conditions: pd.DataFrame) -> ShownDots:
             f"a map of the screen from {fewest} dots of one polarity was asked for; show at least "
             "three white and three black ones"
         )
-    return ShownDots(table, grouped.ngroup().to_numpy(np.int64))
+    return ShownDots(table, np.asarray(grouped.ngroup(), np.int64))
 
 
 @dataclasses.dataclass(frozen=True)
