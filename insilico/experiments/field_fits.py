@@ -72,9 +72,9 @@ def fit_maps(
             fit.loc[used == name, columns] = rows.set_index(np.flatnonzero(used == name))
     status = fit.pop("status").astype(object)
     on_screen = screen.contains(fit["x_px"], fit["y_px"])
+    # A fit that describes nothing says nothing of where the field is, off the screen or on it.
+    status[(status == "ok") & (fit["signal_r2"] < protocol.minimum_fit_r2)] = "poor_fit"
     status[(status == "ok") & ~on_screen] = "off_screen"
-    is_poor = fit["signal_r2"] < protocol.minimum_fit_r2
-    status[(status == "ok") & is_poor] = "poor_fit"
     status[used == "none"] = "unreliable"
     status[~varied] = "silent"
     status[~finite] = "not_finite"
