@@ -25,6 +25,7 @@ Limits = Mapping[str, tuple[str, str, float]]
 COMPARISONS = {
     "retinotopy": "insilico.validation.retinotopy:COMPARISON",
     "direction": "insilico.validation.direction:COMPARISON",
+    "similarity": "insilico.validation.similarity:COMPARISON",
     "dots": "insilico.validation.dots:COMPARISON",
     "size": "insilico.validation.size:COMPARISON",
     "frequency": "insilico.validation.frequency:COMPARISON",
