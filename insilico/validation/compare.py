@@ -25,8 +25,8 @@ from insilico.validation.comparison import (
 #: Neurons whose expected and recorded responses correlate at least this well are reliable.
 RELIABLE = 0.3
 
-#: One neuron in this many has a surround: stimuli at its own place take long.
-CONTEXTUAL_SHARE = 2
+#: As many plain neurons come on one with a surround: stimuli at its own place take long.
+CONTEXTUAL_SHARE = 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,7 +71,7 @@ def validate(
     Parameters
     ----------
     simple_count, energy_count : int
-        Size of the plain population; the contextual one has half as many.
+        Size of the plain population; the contextual one is a third of it.
     seed : int
         Of the population.
     experiments : sequence of str

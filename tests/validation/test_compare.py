@@ -106,7 +106,7 @@ def test_an_experiment_without_truth_is_named():
 def test_what_an_experiment_builds_on_is_measured_before_it_on_the_same_neurons():
     steps = []
     validation = validate(
-        simple_count=8, energy_count=8, experiments=["size"], jobs=1, on_step=steps.append
+        simple_count=12, energy_count=12, experiments=["size"], jobs=1, on_step=steps.append
     )
     assert steps[-1] == "movie twin: size"
     image = [step for step in steps if step.startswith("image")]
