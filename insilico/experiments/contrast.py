@@ -21,28 +21,22 @@ from insilico.experiments.averaging import (
     Averages,
     average_presentations,
     baseline_of,
-    mean_and_baseline,
 )
-from insilico.experiments.experiment import Accumulator, Experiment, Setting
+from insilico.experiments.experiment import Accumulator, Setting
+from insilico.experiments.grating_experiment import GratingExperiment
 from insilico.experiments.gratings import (
     GratingProtocol,
-    blank_once,
     combine,
-    grating_conditions,
-    grating_sites,
-    grating_stimuli,
     placed_status,
 )
-from insilico.experiments.presentations import Presentations, own
 from insilico.experiments.protocols import require
-from insilico.experiments.sites import UNPLACED, Site
+from insilico.experiments.sites import UNPLACED
 from insilico.fits.naka_rushton import fit_naka_rushton
-from insilico.screen import Screen
 from insilico.statistics.bootstrap import bootstrap_interval
 from insilico.statistics.conditions import condition_difference_test
 from insilico.statistics.false_discovery import false_discovery_q_values
 from insilico.stimuli.contrast import shown_contrast
-from insilico.stimuli.stimuli import Kind, Stimuli
+from insilico.stimuli.stimuli import Kind
 
 FloatArray = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -113,7 +107,7 @@ class ContrastProtocol(GratingProtocol):
         )
 
 
-class Contrast(Experiment[ContrastProtocol]):
+class Contrast(GratingExperiment[ContrastProtocol]):
     """Contrast response function.
 
     References
@@ -135,42 +129,12 @@ class Contrast(Experiment[ContrastProtocol]):
         "lead_s": 0.5,
     }
 
-    def requires(self, protocol: ContrastProtocol, kind: Kind) -> tuple[str, ...]:
-        """Return the experiments that say where, and in which direction, to show gratings."""
-        return protocol.requires()
-
-    def sites(self, setting: Setting[ContrastProtocol]) -> list[Site]:
-        """Return the places and directions of the gratings."""
-        return grating_sites(setting)
-
-    def stimuli(
-        self, protocol: ContrastProtocol, screen: Screen, kind: Kind, site: Site | None = None
-    ) -> Stimuli:
-        """Return the grating at every contrast."""
-        conditions = grating_conditions(protocol, screen, kind, site, protocol.patterns(kind))
-        if kind == "image":
-            conditions = blank_once(conditions)
-        return grating_stimuli(protocol, screen, kind, conditions)
-
-    def window(
-        self, protocol: ContrastProtocol, screen: Screen, kind: Kind
-    ) -> tuple[int, int] | None:
-        """Return the frames from the first baseline to the end of the last window."""
-        return None if kind == "image" else protocol.measured_frames(screen)
-
-    def accumulator(self, setting: Setting[ContrastProtocol]) -> Presentations:
-        """Return an empty list of presentations."""
-        return Presentations(setting, mean_and_baseline(setting))
-
     def conclude(
         self, accumulator: Accumulator, setting: Setting[ContrastProtocol]
     ) -> tuple[dict[str, pd.DataFrame], xr.Dataset]:
         """Average presentations into contrast responses, and fit them."""
-        presentations = own(accumulator, self.name)
-        conditions, responses = presentations.conditions(), presentations.collected("mean")
-        if conditions.empty:  # No neuron could be placed.
-            conditions = self.stimuli(setting.protocol, setting.screen, setting.kind).conditions
-            responses = np.full((len(conditions), len(setting.neurons)), np.nan)
+        presentations, conditions = self.presented(accumulator, setting)
+        responses = presentations.collected("mean")
         conditions = _tidy(conditions)
         is_blank = (conditions["contrast"] == 0).to_numpy()
         shown, responses_to_blank = conditions[~is_blank], responses[is_blank]

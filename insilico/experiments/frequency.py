@@ -23,22 +23,17 @@ from insilico.experiments.averaging import (
     baseline_of,
     mean_and_baseline,
 )
-from insilico.experiments.experiment import Accumulator, Experiment, Setting
+from insilico.experiments.experiment import Accumulator, Setting
+from insilico.experiments.grating_experiment import GratingExperiment
 from insilico.experiments.gratings import (
     GratingProtocol,
-    blank_once,
     combine,
-    grating_conditions,
-    grating_sites,
-    grating_stimuli,
     placed_status,
 )
-from insilico.experiments.presentations import Presentations, own
 from insilico.experiments.protocols import require
-from insilico.experiments.sites import UNPLACED, Site
+from insilico.experiments.sites import UNPLACED
 from insilico.fits.curves import CURVE_STATUS
 from insilico.fits.frequency_tuning import fit_frequency_tuning
-from insilico.screen import Screen
 from insilico.statistics.bootstrap import (
     bootstrap_correlations,
     bootstrap_interval,
@@ -48,7 +43,7 @@ from insilico.statistics.conditions import condition_difference_test
 from insilico.statistics.false_discovery import false_discovery_q_values
 from insilico.statistics.frequency_peaks import PEAK_COLUMNS, frequency_peaks
 from insilico.statistics.paired import compare_with_zero
-from insilico.stimuli.stimuli import Kind, Stimuli
+from insilico.stimuli.stimuli import Kind
 
 FloatArray = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -147,7 +142,7 @@ class FrequencyProtocol(GratingProtocol):
         return pd.concat([patterns[:1].assign(contrast=0.0), patterns], ignore_index=True)
 
 
-class Frequency(Experiment[FrequencyProtocol]):
+class Frequency(GratingExperiment[FrequencyProtocol]):
     """Spatial and temporal frequency tuning.
 
     References
@@ -170,42 +165,12 @@ class Frequency(Experiment[FrequencyProtocol]):
         "lead_s": 0.5,
     }
 
-    def requires(self, protocol: FrequencyProtocol, kind: Kind) -> tuple[str, ...]:
-        """Return the experiments that say in which direction, and where, to show gratings."""
-        return protocol.requires()
-
-    def sites(self, setting: Setting[FrequencyProtocol]) -> list[Site]:
-        """Return the directions, and for discs the places, of the gratings."""
-        return grating_sites(setting)
-
-    def stimuli(
-        self, protocol: FrequencyProtocol, screen: Screen, kind: Kind, site: Site | None = None
-    ) -> Stimuli:
-        """Return the grating of every combination of frequencies."""
-        conditions = grating_conditions(protocol, screen, kind, site, protocol.patterns(kind))
-        if kind == "image":
-            conditions = blank_once(conditions)
-        return grating_stimuli(protocol, screen, kind, conditions)
-
-    def window(
-        self, protocol: FrequencyProtocol, screen: Screen, kind: Kind
-    ) -> tuple[int, int] | None:
-        """Return the frames from the first baseline to the end of the last window."""
-        return None if kind == "image" else protocol.measured_frames(screen)
-
-    def accumulator(self, setting: Setting[FrequencyProtocol]) -> Presentations:
-        """Return an empty list of presentations."""
-        return Presentations(setting, mean_and_baseline(setting))
-
     def conclude(
         self, accumulator: Accumulator, setting: Setting[FrequencyProtocol]
     ) -> tuple[dict[str, pd.DataFrame], xr.Dataset]:
         """Average presentations into surfaces over both frequencies, and fit them."""
-        presentations = own(accumulator, self.name)
-        conditions, responses = presentations.conditions(), presentations.collected("mean")
-        if conditions.empty:  # No neuron could be placed.
-            conditions = self.stimuli(setting.protocol, setting.screen, setting.kind).conditions
-            responses = np.full((len(conditions), len(setting.neurons)), np.nan)
+        presentations, conditions = self.presented(accumulator, setting)
+        responses = presentations.collected("mean")
         conditions = _tidy(conditions)
         is_blank = (conditions["contrast"] == 0).to_numpy()
         gray = baseline_of(presentations, responses[is_blank], setting)

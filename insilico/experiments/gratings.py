@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -84,6 +85,10 @@ class GratingProtocol(Protocol):
             0 <= self.window_start_s < self.window_end_s <= self.stimulus_s,
             "the window must lie within stimulus_s",
         )
+
+    @abstractmethod
+    def patterns(self, kind: Kind) -> pd.DataFrame:
+        """Return one row a pattern, as :func:`grating_conditions` takes them."""
 
     def requires(self) -> tuple[str, ...]:
         """Return the experiments that say where and in which direction to show gratings."""

@@ -16,24 +16,22 @@ import pandas as pd
 import xarray as xr
 
 from insilico.experiments.averaging import average_presentations
-from insilico.experiments.experiment import Accumulator, Experiment, Setting
+from insilico.experiments.experiment import Accumulator, Setting
+from insilico.experiments.grating_experiment import GratingExperiment
 from insilico.experiments.gratings import (
     GratingProtocol,
     average_over,
     combine,
-    grating_conditions,
-    grating_sites,
-    grating_stimuli,
     placed_status,
 )
 from insilico.experiments.onset_noise import ARRANGED, latency_errors, response_tests
-from insilico.experiments.presentations import Measure, Presentations, every_frame, own
+from insilico.experiments.presentations import Measure, every_frame
 from insilico.experiments.protocols import require
-from insilico.experiments.sites import UNPLACED, Site, rows_of
+from insilico.experiments.sites import UNPLACED, rows_of
 from insilico.screen import Screen
 from insilico.statistics.latency import LATENCY_STATUS, Latencies, rise_latency, z_latency
 from insilico.statistics.paired import compare_paired, compare_unpaired
-from insilico.stimuli.stimuli import Kind, Stimuli
+from insilico.stimuli.stimuli import Kind
 
 FloatArray = np.ndarray[Any, np.dtype[np.float64]]
 TextArray = np.ndarray[Any, np.dtype[np.str_]]
@@ -108,8 +106,18 @@ class OnsetProtocol(GratingProtocol):
         sizes = ("size",) if self.hole_responses == "size" else ()
         return (*super().requires(), *sizes)
 
+    def patterns(self, kind: Kind) -> pd.DataFrame:
+        """Return the grating in a disc and around it."""
+        return combine(
+            {
+                "arrangement": ARRANGED,
+                "diameter_deg": [self.diameter_deg],
+                "contrast": [self.contrast],
+            }
+        )
 
-class Onset(Experiment[OnsetProtocol]):
+
+class Onset(GratingExperiment[OnsetProtocol]):
     """Latency of the response to classical and inverse gratings.
 
     References
@@ -135,50 +143,25 @@ class Onset(Experiment[OnsetProtocol]):
         "window_end_s": 0.5,
     }
 
-    def requires(self, protocol: OnsetProtocol, kind: Kind) -> tuple[str, ...]:
-        """Return the experiments that say where and whom to ask."""
-        return protocol.requires()
-
-    def sites(self, setting: Setting[OnsetProtocol]) -> list[Site]:
-        """Return the places and directions of the gratings."""
-        return grating_sites(setting)
-
-    def stimuli(
-        self, protocol: OnsetProtocol, screen: Screen, kind: Kind, site: Site | None = None
-    ) -> Stimuli:
-        """Return the grating in a disc and around it, after gray."""
-        patterns = combine(
-            {
-                "arrangement": ARRANGED,
-                "diameter_deg": [protocol.diameter_deg],
-                "contrast": [protocol.contrast],
-            }
-        )
-        conditions = grating_conditions(protocol, screen, kind, site, patterns)
-        return grating_stimuli(protocol, screen, kind, conditions)
-
     def window(self, protocol: OnsetProtocol, screen: Screen, kind: Kind) -> tuple[int, int]:
         """Return the frames from the first baseline to the end of the last trace."""
         first, stop = _trace_frames(protocol, screen)
         onsets = protocol.onset_frames(screen)
         return onsets[0] + first, onsets[-1] + stop
 
-    def accumulator(self, setting: Setting[OnsetProtocol]) -> Presentations:
-        """Return an empty list of presentations."""
+    def measures(self, setting: Setting[OnsetProtocol]) -> dict[str, Measure]:
+        """Return what is kept of each presentation: its trace."""
         frames = _trace_frames(setting.protocol, setting.screen)
-        return Presentations(setting, {"trace": Measure(*frames, reduce=every_frame)})
+        return {"trace": Measure(*frames, reduce=every_frame)}
 
     def conclude(
         self, accumulator: Accumulator, setting: Setting[OnsetProtocol]
     ) -> tuple[dict[str, pd.DataFrame], xr.Dataset]:
         """Average the traces of each arrangement, and find when they rise."""
-        presentations = own(accumulator, self.name)
-        conditions, traces = presentations.conditions(), presentations.collected("trace")
+        presentations, conditions = self.presented(accumulator, setting)
+        traces = presentations.collected("trace")
         protocol, screen = setting.protocol, setting.screen
         time_s = np.arange(*_trace_frames(protocol, screen)) / screen.frame_rate_hz
-        if conditions.empty:  # No neuron could be placed.
-            conditions = self.stimuli(protocol, screen, setting.kind).conditions
-            traces = np.full((len(conditions), len(setting.neurons), len(time_s)), np.nan)
         shown = conditions["arrangement"].to_numpy()
         mean, error = _mean_traces(traces, conditions, setting)
         found = find_latencies(mean, time_s, protocol)

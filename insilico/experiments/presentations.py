@@ -91,6 +91,23 @@ class Presentations(Accumulator):
         self._conditions.setdefault(block.site, []).append(block.conditions)
         self._values.setdefault(block.site, []).append(values)
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing came in."""
+        return not self._conditions
+
+    def add_unasked(self, conditions: pd.DataFrame) -> None:
+        """Take in presentations that no neuron was asked about."""
+        self._rows[0] = np.arange(0)
+        self._conditions[0] = [conditions]
+        nobody = {
+            name: np.empty((len(conditions), 0, measure.stop - measure.first))
+            for name, measure in self._measures.items()
+        }
+        self._values[0] = [
+            {name: self._measures[name].reduce(v, conditions) for name, v in nobody.items()}
+        ]
+
     def _all_rows(self) -> np.ndarray[Any, Any]:
         return np.arange(len(self._setting.neurons))
 

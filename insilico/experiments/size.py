@@ -17,17 +17,12 @@ import pandas as pd
 import xarray as xr
 
 from insilico.errors import ProtocolError, ShapeError
-from insilico.experiments.averaging import mean_and_baseline
-from insilico.experiments.experiment import Accumulator, Experiment, Setting
+from insilico.experiments.experiment import Accumulator, Setting
+from insilico.experiments.grating_experiment import GratingExperiment
 from insilico.experiments.gratings import (
     GratingProtocol,
-    blank_once,
     combine,
-    grating_conditions,
-    grating_sites,
-    grating_stimuli,
 )
-from insilico.experiments.presentations import Presentations, own
 from insilico.experiments.protocols import require
 from insilico.experiments.sites import Site
 from insilico.experiments.size_curves import SizeCurves, collect_curves, shown_diameters
@@ -106,7 +101,7 @@ class SizeProtocol(GratingProtocol):
         return pd.concat(parts, ignore_index=True)
 
 
-class Size(Experiment[SizeProtocol]):
+class Size(GratingExperiment[SizeProtocol]):
     """Classical and inverse size tuning.
 
     References
@@ -132,14 +127,6 @@ class Size(Experiment[SizeProtocol]):
         "lead_s": 0.5,
     }
 
-    def requires(self, protocol: SizeProtocol, kind: Kind) -> tuple[str, ...]:
-        """Return the experiments that say where, and in which direction, to show gratings."""
-        return protocol.requires()
-
-    def sites(self, setting: Setting[SizeProtocol]) -> list[Site]:
-        """Return the places and directions of the gratings."""
-        return grating_sites(setting)
-
     def stimuli(
         self, protocol: SizeProtocol, screen: Screen, kind: Kind, site: Site | None = None
     ) -> Stimuli:
@@ -151,32 +138,16 @@ class Size(Experiment[SizeProtocol]):
             If a disc is larger than the screen, or two sizes draw the same pixels.
         """
         check_sizes(protocol.diameter_deg, screen)
-        conditions = grating_conditions(protocol, screen, kind, site, protocol.patterns(kind))
-        if kind == "image":
-            conditions = blank_once(conditions)
-        return grating_stimuli(protocol, screen, kind, conditions)
-
-    def window(self, protocol: SizeProtocol, screen: Screen, kind: Kind) -> tuple[int, int] | None:
-        """Return the frames from the first baseline to the end of the last window."""
-        return None if kind == "image" else protocol.measured_frames(screen)
-
-    def accumulator(self, setting: Setting[SizeProtocol]) -> Presentations:
-        """Return an empty list of presentations."""
-        return Presentations(setting, mean_and_baseline(setting))
+        return super().stimuli(protocol, screen, kind, site)
 
     def conclude(
         self, accumulator: Accumulator, setting: Setting[SizeProtocol]
     ) -> tuple[dict[str, pd.DataFrame], xr.Dataset]:
         """Average presentations into curves, and measure and fit these."""
-        presentations = own(accumulator, self.name)
-        conditions, responses = presentations.conditions(), presentations.collected("mean")
-        if conditions.empty:  # No neuron could be placed.
-            conditions = self.stimuli(setting.protocol, setting.screen, setting.kind).conditions
-            responses = np.full((len(conditions), len(setting.neurons)), np.nan)
-        before = None
-        if len(responses) and "before" in mean_and_baseline(setting):
+        presentations, conditions = self.presented(accumulator, setting)
+        responses, before = presentations.collected("mean"), None
+        if "before" in self.measures(setting):
             before = presentations.collected("before")
-            before = before if len(before) else np.full_like(responses, np.nan)
         curves = collect_curves(responses, before, tidy_conditions(conditions), setting)
         tables = size_tables(curves, setting)
         setting.on_done(len(setting.neurons))

@@ -20,24 +20,17 @@ from insilico.errors import ShapeError
 from insilico.experiments.averaging import (
     average_presentations,
     baseline_of,
-    mean_and_baseline,
 )
-from insilico.experiments.experiment import Accumulator, Experiment, Setting
+from insilico.experiments.experiment import Accumulator, Setting
+from insilico.experiments.grating_experiment import GratingExperiment
 from insilico.experiments.gratings import (
     GratingProtocol,
-    blank_once,
     combine,
-    grating_conditions,
-    grating_sites,
-    grating_stimuli,
 )
 from insilico.experiments.modulation import ARRANGED, Arranged
-from insilico.experiments.presentations import Presentations, own
 from insilico.experiments.protocols import require
-from insilico.experiments.sites import Site
 from insilico.experiments.surround_tables import STATUS, surround_tables
-from insilico.screen import Screen
-from insilico.stimuli.stimuli import Kind, Stimuli
+from insilico.stimuli.stimuli import Kind
 
 FloatArray = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -113,7 +106,7 @@ class SurroundProtocol(GratingProtocol):
         return patterns.assign(surround_turn_deg=patterns["surround_turn_deg"].fillna(0.0))
 
 
-class Surround(Experiment[SurroundProtocol]):
+class Surround(GratingExperiment[SurroundProtocol]):
     """Contextual modulation of a center by iso, cross and shifted surrounds.
 
     References
@@ -136,45 +129,12 @@ class Surround(Experiment[SurroundProtocol]):
         "lead_s": 0.5,
     }
 
-    def requires(self, protocol: SurroundProtocol, kind: Kind) -> tuple[str, ...]:
-        """Return the experiments that say where, and in which direction, to show gratings."""
-        return protocol.requires()
-
-    def sites(self, setting: Setting[SurroundProtocol]) -> list[Site]:
-        """Return the places and directions of the gratings."""
-        return grating_sites(setting)
-
-    def stimuli(
-        self, protocol: SurroundProtocol, screen: Screen, kind: Kind, site: Site | None = None
-    ) -> Stimuli:
-        """Return every arrangement at every contrast and diameter."""
-        patterns = protocol.patterns(kind)
-        conditions = grating_conditions(protocol, screen, kind, site, patterns)
-        if kind == "image":
-            conditions = blank_once(conditions)
-        return grating_stimuli(protocol, screen, kind, conditions)
-
-    def window(
-        self, protocol: SurroundProtocol, screen: Screen, kind: Kind
-    ) -> tuple[int, int] | None:
-        """Return the frames from the first baseline to the end of the last window."""
-        if kind == "image":
-            return None
-        return protocol.measured_frames(screen)
-
-    def accumulator(self, setting: Setting[SurroundProtocol]) -> Presentations:
-        """Return an empty list of presentations."""
-        return Presentations(setting, mean_and_baseline(setting))
-
     def conclude(
         self, accumulator: Accumulator, setting: Setting[SurroundProtocol]
     ) -> tuple[dict[str, pd.DataFrame], xr.Dataset]:
         """Average presentations, and measure how arrangements differ."""
-        presentations = own(accumulator, self.name)
-        conditions, responses = presentations.conditions(), presentations.collected("mean")
-        if conditions.empty:  # No neuron could be placed.
-            conditions = self.stimuli(setting.protocol, setting.screen, setting.kind).conditions
-            responses = np.full((len(conditions), len(setting.neurons)), np.nan)
+        presentations, conditions = self.presented(accumulator, setting)
+        responses = presentations.collected("mean")
         conditions = tidy_conditions(conditions, setting.protocol)
         is_blank = (conditions["contrast"] == 0).to_numpy()
         shown, patterned = conditions[~is_blank].reset_index(drop=True), responses[~is_blank]

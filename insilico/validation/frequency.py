@@ -19,7 +19,7 @@ from insilico.validation.comparison import (
     long_table,
     wide_table,
 )
-from insilico.validation.planted import planted_results
+from insilico.validation.truth import planted_results
 
 #: The dense measurement. The simulated neurons have no memory beyond 0.6 s, and gray before the
 #: first frame.
@@ -75,7 +75,7 @@ def compare_frequency(twin: SimulatedV1, result: Result) -> pd.DataFrame:
         twin,
         protocol=protocol,
         neurons=neurons,
-        given=planted_results(truth),
+        given=planted_results(twin),
         jobs=1,
     )
     peak = surface_peaks(

@@ -21,7 +21,7 @@ from insilico.validation.comparison import (
     long_table,
     wide_table,
 )
-from insilico.validation.planted import planted_results
+from insilico.validation.truth import planted_results
 
 #: The ideal measurement is made at this many times the frame rate, where a frame hardly counts.
 FINER = 3
@@ -109,13 +109,9 @@ def ideal_latencies(twin: SimulatedV1, truth: pd.DataFrame, result: Result) -> p
     finer = dataclasses.replace(screen, frame_rate_hz=FINER * screen.frame_rate_hz)
     population = truth.assign(neuron=np.arange(len(truth)))
     protocol = build_protocol(OnsetProtocol, {**result.protocol, **IDEAL})
-    return run(
-        "onset",
-        SimulatedV1("movie", screen=finer, population=population),
-        protocol=protocol,
-        given=planted_results(population),
-        jobs=1,
-    ).neurons
+    neurons = SimulatedV1("movie", screen=finer, population=population)
+    given = planted_results(neurons)
+    return run("onset", neurons, protocol=protocol, given=given, jobs=1).neurons
 
 
 def onset_checks(group: pd.DataFrame) -> dict[str, FloatArray]:

@@ -20,7 +20,7 @@ from insilico.screen import Screen
 from insilico.simulation import SimulatedV1, draw_contextual_population
 from insilico.validation.comparison import summarize
 from insilico.validation.frequency import compare_frequency
-from insilico.validation.planted import planted_results
+from insilico.validation.truth import planted_results
 
 QUESTION = find_experiment("frequency")
 
@@ -35,7 +35,7 @@ def measured(request):
     # All prefer one direction, so that they share their stimuli and the test is short.
     truth = truth.assign(direction_deg=90.0, orientation_deg=90.0)
     twin = SimulatedV1(request.param, population=truth)
-    return twin, insilico.run("frequency", twin, given=planted_results(truth), jobs=1)
+    return twin, insilico.run("frequency", twin, given=planted_results(twin), jobs=1)
 
 
 def test_preferred_frequencies_are_those_of_the_dense_measurement(measured):
@@ -100,7 +100,7 @@ def test_the_mean_holds_whole_cycles_at_every_frequency_of_the_protocol():
 def test_discs_are_shown_at_receptive_fields_that_are_found_or_nothing_is():
     truth = draw_contextual_population(simple_count=2, energy_count=1, screen=Screen(), seed=2)
     twin = SimulatedV1("image", population=truth)
-    given = planted_results(truth)
+    given = planted_results(twin)
     table = given["retinotopy"].neurons
     table.loc[0, "status"] = "unreliable"
     angles = [name for name in given["direction"].neurons if name.endswith("_deg")]

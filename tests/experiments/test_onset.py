@@ -17,7 +17,7 @@ from insilico.screen import Screen
 from insilico.simulation import SimulatedV1, draw_contextual_population
 from insilico.validation.comparison import summarize
 from insilico.validation.onset import compare_onset
-from insilico.validation.planted import planted_results
+from insilico.validation.truth import planted_results
 
 QUESTION = find_experiment("onset")
 
@@ -26,9 +26,9 @@ def protocol(name=None, **values):
     return read_protocol(QUESTION.protocol_type, name, overrides=values, experiment="onset")
 
 
-def earlier(truth, *, answers=None):
+def earlier(twin, *, answers=None):
     """Earlier results without error; of size only who answers to holes."""
-    given = planted_results(truth)
+    given = planted_results(twin)
     if answers is not None:
         table = given["direction"].neurons.assign(is_hole_responsive=answers)
         given["size"] = Result("size", {"neurons": table}, xr.Dataset(), {}, {})
@@ -39,7 +39,7 @@ def earlier(truth, *, answers=None):
 def measured():
     truth = draw_contextual_population(simple_count=6, energy_count=6, screen=Screen(), seed=3)
     twin = SimulatedV1("movie", population=truth)
-    given = earlier(truth, answers=(truth["hole_strength"] > 0).to_numpy())
+    given = earlier(twin, answers=(truth["hole_strength"] > 0).to_numpy())
     return twin, given, insilico.run("onset", twin, given=given, jobs=1)
 
 
