@@ -35,6 +35,8 @@ from insilico.validation.truth import planted_results
 #: Sizes of the dense measurement, degrees apart: below the first number, and above it.
 FINE_UNTIL_DEG = 40.0
 FINE_STEP_DEG, COARSE_STEP_DEG = 1.0, 5.0
+#: A hole leaves the receptive field gray from this many of its standard deviations in radius.
+COVERED_SIGMA = 2.0
 #: Preferred sizes are compared where the largest disc evokes this much less than the best: a curve
 #: that hardly falls has no size to prefer.
 SUPPRESSED = 0.1
@@ -68,23 +70,60 @@ def compare_size(twin: SimulatedV1, result: Result) -> pd.DataFrame:
     DataFrame
         As :func:`~insilico.validation.comparison.long_table`. The truth of preferred size and of
         suppression is the answer of the same noiseless neuron to many sizes of disc, at its planted
-        place and direction; that of answers to holes is whether they were planted.
+        place and direction. It answers to holes if such an answer was planted, and if a hole that
+        covers its planted receptive field evokes more than gray and the full field by the share of
+        its largest classical response that the protocol asks for: a planted answer that drowns in
+        that to the full field is none.
     """
     neurons = result.neurons["neuron"].to_numpy()
     truth = twin.ground_truth.iloc[neurons].reset_index(drop=True)
     protocol = build_protocol(SizeProtocol, result.protocol)
-    shown_deg, evoked = dense_curves(twin, neurons, protocol)
-    best = evoked.argmax(axis=1)
-    peak, last = evoked.max(axis=1), evoked[:, -1]
-    holes = truth["hole_strength"] if "hole_strength" in truth else np.zeros(len(truth))
+    dense = measure_densely(twin, neurons, protocol)
+    best = dense.center.argmax(axis=1)
+    peak, last = dense.center.max(axis=1), dense.center[:, -1]
     planted = pd.DataFrame(
         {
-            "preferred_size_deg": shown_deg[best],
+            "preferred_size_deg": dense.center_deg[best],
             "suppression_index": (peak - last) / peak,
-            "is_hole_responsive": (np.asarray(holes) > 0).astype(float),
+            "is_hole_responsive": _has_hole_response(dense, truth, twin.screen(), protocol),
         }
     )
     return long_table(twin.kind, "size", truth, planted, result.neurons)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Dense:
+    """Responses above gray, without any error of place or direction.
+
+    Attributes
+    ----------
+    center_deg : float array, shape (size,)
+        Of discs, as drawn.
+    center : float array, shape (neuron, size)
+        Responses to discs.
+    inverse_deg : float array, shape (size,)
+        Of holes, from 0.
+    inverse : float array, shape (neuron, size)
+        Responses to holes.
+    """
+
+    center_deg: FloatArray
+    center: FloatArray
+    inverse_deg: FloatArray
+    inverse: FloatArray
+
+
+def _has_hole_response(
+    dense: Dense, truth: pd.DataFrame, screen: Screen, protocol: SizeProtocol
+) -> FloatArray:
+    if "hole_strength" not in truth:
+        return np.zeros(len(truth))
+    width_px = truth[["sigma_along_px", "sigma_across_px"]].max(axis=1).to_numpy(float)
+    covers = dense.inverse_deg >= screen.diameter_deg(COVERED_SIGMA * width_px)[:, None]
+    hole = np.where(covers, dense.inverse, -np.inf).max(axis=1)
+    excess = np.minimum(hole, hole - dense.inverse[:, 0])
+    is_clear = excess >= protocol.minimum_hole_share * dense.center.max(axis=1)
+    return np.asarray(is_clear & (truth["hole_strength"] > 0).to_numpy(), float)
 
 
 def dense_diameters(screen: Screen, largest_deg: float) -> FloatArray:
@@ -96,10 +135,8 @@ def dense_diameters(screen: Screen, largest_deg: float) -> FloatArray:
     return np.asarray(asked[first])
 
 
-def dense_curves(
-    twin: SimulatedV1, neurons: IntArray, protocol: SizeProtocol
-) -> tuple[FloatArray, FloatArray]:
-    """Measure classical size tuning densely, without any error of place or direction.
+def measure_densely(twin: SimulatedV1, neurons: IntArray, protocol: SizeProtocol) -> Dense:
+    """Measure classical size tuning at many sizes, and holes at those of the protocol.
 
     Parameters
     ----------
@@ -112,40 +149,52 @@ def dense_curves(
 
     Returns
     -------
-    tuple of float arrays, shapes (diameter,) and (neuron, diameter)
-        Sizes as drawn, and the responses above those to gray.
+    Dense
     """
-    screen, window = twin.screen(), None
-    if twin.kind == "movie":
-        window = protocol.measured_frames(screen)
+    screen = twin.screen()
     exact = dataclasses.replace(
         protocol, centers="neuron", center_grid_px=1, direction_deg=(), patterns_per_trial=1
     )
-    diameters = dense_diameters(screen, protocol.diameter_deg[-1])
-    patterns = combine(
-        {
-            "arrangement": ["center"],
-            "diameter_deg": [0.0, *diameters],
-            "contrast": [protocol.contrast],
-        }
+    discs = dense_diameters(screen, protocol.diameter_deg[-1])
+    parts = {"center": [0.0, *discs], "inverse": protocol.diameter_deg}
+    patterns = pd.concat(
+        combine({"arrangement": [name], "diameter_deg": sizes, "contrast": [protocol.contrast]})
+        for name, sizes in parts.items()
     )
     everybody = twin.prepare().neurons_table().iloc[neurons].reset_index(drop=True)
     setting = Setting(exact, twin.kind, screen, everybody, given=planted_results(twin))
-    curves = np.full((len(neurons), len(diameters) + 1), np.nan)
+    curves = np.full((len(neurons), len(patterns)), np.nan)
     for site in grating_sites(setting):
-        conditions = grating_conditions(exact, screen, twin.kind, site, patterns)
-        stimuli = grating_stimuli(exact, screen, twin.kind, conditions)
-        prepared = twin.prepare(neurons=neurons[site.rows], is_gray=True, window=window)
-        blocks = [prepared.respond(stimuli.render(block)) for block in stimuli.blocks()]
-        responses = np.concatenate(blocks).astype(float)
-        if twin.kind == "movie":
-            first, stop = exact.window(screen)
-            responses = responses[:, :, responses.shape[2] - (stop - first) :].mean(axis=2)
-        averages = average_presentations(
-            responses, conditions, ["diameter_deg"], has_trial_noise=False
-        )
-        curves[site.rows] = averages.mean.T
-    return shown_diameters(screen, diameters), curves[:, 1:] - curves[:, :1]
+        shown = grating_conditions(exact, screen, twin.kind, site, patterns)
+        responses = _respond(twin, neurons[site.rows], exact, shown)
+        # In the order of the patterns: by arrangement, then by size.
+        keys = ["arrangement", "diameter_deg"]
+        curves[site.rows] = average_presentations(
+            responses, shown, keys, has_trial_noise=False
+        ).mean.T
+    evoked = curves - curves[:, :1]
+    return Dense(
+        shown_diameters(screen, discs),
+        evoked[:, 1 : len(discs) + 1],
+        np.array(protocol.diameter_deg),
+        evoked[:, len(discs) + 1 :],
+    )
+
+
+def _respond(
+    twin: SimulatedV1, neurons: IntArray, protocol: SizeProtocol, conditions: pd.DataFrame
+) -> FloatArray:
+    """Return the mean responses (presentation, neuron) within the protocol's window."""
+    screen, is_movie = twin.screen(), twin.kind == "movie"
+    window = protocol.measured_frames(screen) if is_movie else None
+    stimuli = grating_stimuli(protocol, screen, twin.kind, conditions)
+    prepared = twin.prepare(neurons=neurons, is_gray=True, window=window)
+    blocks = [prepared.respond(stimuli.render(block)) for block in stimuli.blocks()]
+    responses = np.concatenate(blocks).astype(float)
+    if not is_movie:
+        return responses
+    first, stop = protocol.window(screen)
+    return np.asarray(responses[:, :, responses.shape[2] - (stop - first) :].mean(axis=2))
 
 
 def size_checks(group: pd.DataFrame) -> dict[str, FloatArray]:
