@@ -11,23 +11,30 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from insilico.figures.panels import (
+from insilico.figures.galleries import (
     GALLERY_COUNT,
     IntArray,
-    bin_count_for,
+    draw_gallery,
     gallery_rows,
+    in_words,
     is_ok,
-    letter_panels,
-    new_gallery,
-    plot_histogram,
-    plot_status,
-    point_size,
     response_label,
     spread_over_ranks,
+)
+from insilico.figures.panels import (
+    bin_count_for,
+    draw_identity,
+    letter_panels,
+    median_text,
+    plot_histogram,
+    plot_points,
+    plot_status,
     upper_limit,
 )
 from insilico.figures.style import GRAY, LIGHT_GRAY, PAGE_WIDTH_IN, cycle_color, new_axes, style
 from insilico.results import Result
+
+FloatArray = np.ndarray[Any, np.dtype[np.float64]]
 
 #: What is drawn, by the name a reader knows it by.
 ARRANGED = {"center": "classical", "inverse": "inverse (hole)"}
@@ -39,80 +46,39 @@ SHOWN_BEFORE_S = 0.2
 def plot_gallery(result: Result, neurons: Iterable[int] | None = None) -> Figure:
     """Draw mean traces of single neurons with their thresholds and latencies.
 
-    Parameters
-    ----------
-    result : Result
-        Of the onset experiment.
-    neurons : iterable of int, optional
-        Indices in the mouse. When left out, up to 12 neurons with both latencies, evenly spaced in
-        the rank of their difference from highest to lowest; neurons with a classical latency, or of
-        any status, where there are none.
-
-    Returns
-    -------
-    Figure
-
-    Raises
-    ------
-    NotFittedError
-        If the result does not hold a neuron.
+    Chosen as :func:`default_rows` says; see :mod:`insilico.figures.galleries`.
     """
-    rows = gallery_rows(result, neurons, default_rows(result.neurons))
-    figure, panels = new_gallery(len(rows), panel_height_in=1.35)
-    for axes, row in zip(panels, rows, strict=True):
-        plot_trace(result, int(result.neurons["neuron"].iloc[row]), axes)
-        axes.set(xlabel="", ylabel="")
-    figure.supxlabel("time from onset (s)", fontsize="medium")
-    figure.supylabel(response_label(result), fontsize="medium")
-    by_label: dict[str, Any] = {}
-    for axes in panels:
-        handles, labels = axes.get_legend_handles_labels()
-        by_label |= dict(zip(labels, handles, strict=True))
-    columns = 5 if len(rows) >= 4 else 2
-    figure.legend(by_label.values(), by_label.keys(), loc="outside upper center", ncols=columns)
-    return figure
+    return draw_gallery(
+        result,
+        gallery_rows(result, neurons, default_rows(result.neurons)),
+        plot_trace,
+        xlabel="time from onset (s)",
+        ylabel=response_label(result),
+        panel_height_in=1.35,
+        legend_columns=5,
+    )
 
 
 @style()
 def plot_trace(result: Result, neuron: int, axes: Axes | None = None) -> Axes:
     """Draw one neuron's mean traces, their baselines and where they cross their thresholds.
 
-    Parameters
-    ----------
-    result : Result
-        Of the onset experiment.
-    neuron : int
-        Index in the mouse.
-    axes : Axes, optional
-        Where; a new figure when left out.
-
-    Returns
-    -------
-    Axes
-        With bands of one standard error only where trials repeat and differ; the spread over phases
-        is no error of the mean and is not drawn.
-
-    Raises
-    ------
-    NotFittedError
-        If the result does not hold the neuron.
+    Bands of one standard error only where trials repeat and differ; the spread over phases is no
+    error of the mean and is not drawn. Arguments as in :mod:`insilico.figures.galleries`.
     """
     row = result.row(neuron)
     table = result.neurons.iloc[row]
     axes = new_axes(axes)
-    stimulus_s = float(result.protocol["stimulus_s"])
-    axes.axvspan(0, stimulus_s, color=LIGHT_GRAY, alpha=0.35, linewidth=0, label="stimulus")
+    _shade_stimulus(result, axes)
     time_s = result.arrays["time_s"].to_numpy()
     for name, label in ARRANGED.items():
         selection = {"neuron": row, "arrangement": list(ARRANGED).index(name)}
         trace = result.arrays["trace"].isel(selection).to_numpy()
         color = _color(name)
-        axes.plot(time_s, trace, color=color, label=label)
+        error = None
         if "trace_sem" in result.arrays:
             error = result.arrays["trace_sem"].isel(selection).to_numpy()
-            axes.fill_between(
-                time_s, trace - error, trace + error, color=color, alpha=0.25, linewidth=0
-            )
+        _plot_band(axes, time_s, trace, error, name)
         if table[f"{name}_status"] == "ok":
             axes.axhline(table[f"{name}_baseline"], color=color, linestyle=":", linewidth=0.6)
             axes.plot(
@@ -133,19 +99,24 @@ def plot_trace(result: Result, neuron: int, axes: Axes | None = None) -> Axes:
     return axes
 
 
+def _shade_stimulus(result: Result, axes: Axes) -> None:
+    stimulus_s = float(result.protocol["stimulus_s"])
+    axes.axvspan(0, stimulus_s, color=LIGHT_GRAY, alpha=0.35, linewidth=0, label="stimulus")
+
+
+def _plot_band(
+    axes: Axes, time_s: FloatArray, mean: FloatArray, sem: FloatArray | None, name: str
+) -> None:
+    """Draw the mean trace of an arrangement, with its standard errors where they are known."""
+    color = _color(name)
+    axes.plot(time_s, mean, color=color, label=ARRANGED[name])
+    if sem is not None:
+        axes.fill_between(time_s, mean - sem, mean + sem, color=color, alpha=0.25, linewidth=0)
+
+
 @style()
 def plot_population(result: Result) -> Figure:
-    """Draw latencies of a population to classical gratings and holes, and the test between them.
-
-    Parameters
-    ----------
-    result : Result
-        Of the onset experiment, with any number of neurons.
-
-    Returns
-    -------
-    Figure
-    """
+    """Draw latencies of a population to classical gratings and holes, and the test between them."""
     figure = Figure(figsize=(PAGE_WIDTH_IN, 0.62 * PAGE_WIDTH_IN))
     panels = figure.subplot_mosaic(
         [["scatter", "traces", "difference"], ["latencies", "status", "holes"]]
@@ -166,38 +137,18 @@ def plot_population(result: Result) -> Figure:
 def plot_latencies_against_each_other(result: Result, axes: Axes | None = None) -> Axes:
     """Draw each neuron's latency to the hole against that to the classical grating.
 
-    Parameters
-    ----------
-    result : Result
-        Of the onset experiment; neurons with both latencies are drawn.
-    axes : Axes, optional
-        Where; a new figure when left out.
-
-    Returns
-    -------
-    Axes
-        Above the identity line the hole is answered later. Error bars are standard errors over
-        trials, where trials repeat.
+    Neurons with both latencies. Above the identity line the hole is answered later. Error bars are
+    standard errors over trials, where trials repeat.
     """
     axes = new_axes(axes)
     table = result.neurons[result.neurons["difference_s"].notna()]
     center_ms, inverse_ms = 1000 * table["center_latency_s"], 1000 * table["inverse_latency_s"]
     limit = upper_limit(pd.concat([center_ms, inverse_ms]), step=50)
-    axes.plot([0, limit], [0, limit], color=GRAY, linestyle="--", linewidth=0.7)
+    errors = None
     if "difference_s_se" in table:
-        axes.errorbar(
-            center_ms,
-            inverse_ms,
-            1000 * table["inverse_latency_s_se"],
-            1000 * table["center_latency_s_se"],
-            fmt="none",
-            ecolor=GRAY,
-            elinewidth=0.5,
-        )
-    axes.scatter(
-        center_ms, inverse_ms, s=point_size(len(table)), color=cycle_color(0), linewidth=0, zorder=3
-    )
-    axes.set(xlim=(0, limit), ylim=(0, limit), aspect="equal")
+        errors = (1000 * table["center_latency_s_se"], 1000 * table["inverse_latency_s_se"])
+    plot_points(axes, center_ms, inverse_ms, errors=errors)
+    draw_identity(axes, 0, limit)
     axes.set(xlabel="latency, classical (ms)", ylabel="latency, inverse (ms)")
     axes.set_title(f"same neurons, N = {len(table):,}")
     return axes
@@ -207,28 +158,15 @@ def plot_latencies_against_each_other(result: Result, axes: Axes | None = None) 
 def plot_mean_traces(result: Result, axes: Axes | None = None) -> Axes:
     """Draw the traces of neurons with both latencies, each scaled from its baseline to its peak.
 
-    Parameters
-    ----------
-    result : Result
-        Of the onset experiment.
-    axes : Axes, optional
-        Where; a new figure when left out.
-
-    Returns
-    -------
-    Axes
-        Means with bands of one standard error over neurons.
+    Means with bands of one standard error over neurons.
     """
     axes = new_axes(axes)
     table = result.tables["mean_traces"]
-    axes.axvspan(0, float(result.protocol["stimulus_s"]), color=LIGHT_GRAY, alpha=0.35, linewidth=0)
-    for name, label in ARRANGED.items():
+    _shade_stimulus(result, axes)
+    for name in ARRANGED:
         trace = table[table["arrangement"] == name]
-        time_s, mean, sem = (trace[key].to_numpy() for key in ("time_s", "mean", "sem"))
-        axes.plot(time_s, mean, color=_color(name), label=label)
-        axes.fill_between(
-            time_s, mean - sem, mean + sem, color=_color(name), alpha=0.25, linewidth=0
-        )
+        time_s, mean, sem = (trace[key].to_numpy(float) for key in ("time_s", "mean", "sem"))
+        _plot_band(axes, time_s, mean, sem, name)
     axes.set_xlim(max(table["time_s"].min(), -SHOWN_BEFORE_S), table["time_s"].max())
     axes.set_ylim(-0.05, 1.25)
     axes.legend(loc="upper right")
@@ -239,19 +177,7 @@ def plot_mean_traces(result: Result, axes: Axes | None = None) -> Axes:
 
 @style()
 def plot_difference(result: Result, axes: Axes | None = None) -> Axes:
-    """Draw by how much later holes are answered, with the test over neurons.
-
-    Parameters
-    ----------
-    result : Result
-        Of the onset experiment.
-    axes : Axes, optional
-        Where; a new figure when left out.
-
-    Returns
-    -------
-    Axes
-    """
+    """Draw by how much later holes are answered, with the test over neurons."""
     axes = new_axes(axes)
     test = result.tables["population"].iloc[0]
     difference_ms = 1000 * result.neurons["difference_s"]
@@ -273,19 +199,7 @@ def plot_difference(result: Result, axes: Axes | None = None) -> Axes:
 
 @style()
 def plot_latencies(result: Result, axes: Axes | None = None) -> Axes:
-    """Draw the distributions of the latencies, each over all neurons that have one.
-
-    Parameters
-    ----------
-    result : Result
-        Of the onset experiment.
-    axes : Axes, optional
-        Where; a new figure when left out.
-
-    Returns
-    -------
-    Axes
-    """
+    """Draw the distributions of the latencies, each over all neurons that have one."""
     axes = new_axes(axes)
     latencies_ms = {
         label: 1000 * result.neurons[f"{name}_latency_s"] for name, label in ARRANGED.items()
@@ -303,7 +217,10 @@ def plot_latencies(result: Result, axes: Axes | None = None) -> Axes:
 
 
 def default_rows(table: pd.DataFrame) -> IntArray:
-    """Return the rows of the neurons that a gallery shows by itself; see :func:`plot_gallery`."""
+    """Return the rows of neurons with both latencies, spread over their difference.
+
+    Of neurons with a classical latency, or of any, where there are none with both.
+    """
     has_both = table["difference_s"].notna().to_numpy()
     ok = is_ok(table)
     candidates = np.flatnonzero(has_both if has_both.any() else ok)
@@ -322,16 +239,15 @@ def _title(table: pd.Series) -> str:
     if np.isfinite(table["difference_s"]):
         return f"{title} · {1000 * table['difference_s']:+.0f} ms"
     what = table["inverse_status"] if table["center_status"] == "ok" else table["status"]
-    return f"{title}\n{str(what).replace('_', ' ')}"
+    return f"{title}\n{in_words(what)}"
 
 
 def _test_text(test: pd.Series) -> str:
     """Write a comparison as its table has it."""
     if not np.isfinite(test["effect"]):
         return "no neuron has both latencies"
-    effect, low, high = (1000 * test[name] for name in ("effect", "ci_low", "ci_high"))
-    interval = f" [{low:.0f}, {high:.0f}]" if np.isfinite(low) else ""
-    return f"median {effect:.0f}{interval} ms\n{_p_text(test)}"
+    in_ms = 1000 * test[["effect", "ci_low", "ci_high"]].astype(float)
+    return f"{median_text(in_ms, name='effect', places='.0f')} ms\n{_p_text(test)}"
 
 
 def _p_text(test: pd.Series) -> str:

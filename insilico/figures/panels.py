@@ -1,4 +1,11 @@
-"""Panels that experiments share: histograms, status counts, galleries."""
+"""Panels that experiments share: histograms, points of a population, status counts.
+
+Every function that draws a panel of a population takes a result of its experiment and ``axes``,
+those of a new figure when left out, and returns the axes. Neurons of status "ok" are drawn and
+counted in the title unless it says otherwise. Every ``plot_population(result)`` composes such
+panels for any number of neurons, and returns the figure. What panels of one neuron share is in
+:mod:`insilico.figures.galleries`.
+"""
 
 from __future__ import annotations
 
@@ -9,66 +16,32 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
-from insilico.errors import NotFittedError
-from insilico.figures.style import GRAY, PAGE_WIDTH_IN, cycle_color, style
+from insilico.figures.galleries import (  # noqa: F401
+    GALLERY_COLUMNS,
+    GALLERY_COUNT,
+    IntArray,
+    gallery_rows,
+    in_words,
+    is_ok,
+    new_gallery,
+    response_label,
+    spread_over_ranks,
+)
+from insilico.figures.style import GRAY, cycle_color, style
 from insilico.results import Result
 
 FloatArray = np.ndarray[Any, np.dtype[np.float64]]
-IntArray = np.ndarray[Any, np.dtype[np.int64]]
-
-#: Panels of a gallery whose neurons were not named.
-GALLERY_COUNT = 12
-GALLERY_COLUMNS = 4
 
 #: Height of a line of a legend, as a fraction of a panel.
 LEGEND_LINE = 0.13
 
 
-def new_gallery(panel_count: int, *, panel_height_in: float) -> tuple[Figure, list[Axes]]:
-    """Return a figure of the page's width with that many panels, row by row."""
-    columns = min(GALLERY_COLUMNS, panel_count)
-    rows = math.ceil(panel_count / columns)
-    width_in = PAGE_WIDTH_IN * columns / GALLERY_COLUMNS
-    # Half an inch holds what stands above and below the panels.
-    figure = Figure(figsize=(max(width_in, 2.2), rows * panel_height_in + 0.5))
-    panels = list(figure.subplots(rows, columns, squeeze=False).flat)
-    for unused in panels[panel_count:]:
-        unused.remove()
-    return figure, panels[:panel_count]
-
-
-def gallery_rows(result: Result, neurons: Iterable[int] | None, default: IntArray) -> IntArray:
-    """Return the rows of the named neurons, or the default ones.
-
-    Raises
-    ------
-    NotFittedError
-        If the result does not hold a neuron, or there is none to draw.
-    """
-    rows = default if neurons is None else np.array([result.row(n) for n in neurons], int)
-    if len(rows) == 0:
-        raise NotFittedError(
-            f"a gallery of no neuron of the {result.experiment} result was asked for; name at "
-            "least one"
-        )
-    return rows
-
-
-def spread_over_ranks(values: ArrayLike, count: int) -> IntArray:
-    """Return positions of up to ``count`` values, evenly spaced in rank from highest to lowest."""
-    order = np.argsort(-np.asarray(values, float), kind="stable")
-    ranks = np.linspace(0, len(order) - 1, min(count, len(order)))
-    chosen: IntArray = order[ranks.round().astype(int)]
-    return chosen
-
-
-def is_ok(table: pd.DataFrame) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    """Whether each neuron's status is "ok"."""
-    return (table["status"] == "ok").to_numpy(bool)
+def ok_neurons(result: Result) -> pd.DataFrame:
+    """Return the rows of the neurons table of status "ok"."""
+    return result.neurons[is_ok(result.neurons)]
 
 
 def letter_panels(panels: Iterable[Axes]) -> None:
@@ -95,6 +68,7 @@ def plot_histogram(
     xlabel: str,
     remark: str = "",
     colors: Sequence[str] | None = None,
+    medians: Sequence[float] = (),
 ) -> None:
     """Draw histograms of counts over common bins, and say how many values each has.
 
@@ -115,6 +89,8 @@ def plot_histogram(
         A line below the axis.
     colors : sequence of str, optional
         Of the groups; those of the style's cycle when left out.
+    medians : sequence of float
+        Of the groups, each marked by a triangle; missing ones are not.
     """
     edges = np.linspace(*limits, bin_count + 1)
     handles, texts, beyond, most = [], [], 0, 1
@@ -139,6 +115,79 @@ def plot_histogram(
     axes.set(title=title, xlabel="\n".join(filter(None, [xlabel, *remarks])), ylabel="neurons")
     axes.set(xlim=limits, ylim=(0, 1.05 * most))
     axes.yaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 5, 10], integer=True))
+    for index, median in enumerate(medians):
+        shade = "black" if len(groups) == 1 else cycle_color(index)
+        _mark_below(axes, median, shade if colors is None else colors[index])
+
+
+def _mark_below(axes: Axes, value: float, color: str) -> None:
+    axes.plot(
+        [value],
+        [0.03],
+        "v",
+        color=color,
+        markersize=5,
+        markeredgecolor="white",
+        markeredgewidth=0.5,
+        transform=axes.get_xaxis_transform(),
+        zorder=4,
+    )
+
+
+def median_text(
+    row: Mapping[str, Any] | pd.Series, *, name: str = "median", places: str = ".2f"
+) -> str:
+    """Write a median of a table with its interval, ``ci_low`` and ``ci_high``, as far as known.
+
+    Parameters
+    ----------
+    row : mapping or Series
+        Of a population table.
+    name : str
+        Its column of the median.
+    places : str
+        How numbers are formatted.
+    """
+    if not np.isfinite(row[name]):
+        return "no neuron"
+    if not np.isfinite(row["ci_low"]):
+        return f"median {row[name]:{places}}"
+    return f"median {row[name]:{places}} [{row['ci_low']:{places}}, {row['ci_high']:{places}}]"
+
+
+def plot_points(
+    axes: Axes,
+    x: ArrayLike,
+    y: ArrayLike,
+    *,
+    errors: tuple[ArrayLike, ArrayLike] | None = None,
+    **looks: Any,
+) -> None:
+    """Draw a point a neuron, smaller the more there are.
+
+    Parameters
+    ----------
+    axes : Axes
+        Where.
+    x, y : float array, shape (neuron,)
+        Places.
+    errors : pair of float array, shape (neuron,), optional
+        Standard errors in x and in y, drawn in gray.
+    looks
+        What differs from points of the style's first color, as matplotlib's ``scatter`` has it.
+    """
+    if errors is not None:
+        axes.errorbar(x, y, errors[1], errors[0], fmt="none", ecolor=GRAY, elinewidth=0.5)
+    if "facecolors" not in looks:
+        looks.setdefault("color", cycle_color(0))
+    own = {"s": point_size(np.size(x)), "alpha": 0.7, "linewidths": 0, "zorder": 3}
+    axes.scatter(x, y, **(own | looks))
+
+
+def draw_identity(axes: Axes, low: float, high: float) -> None:
+    """Give both axes of a panel one scale, and draw the line on which x and y are equal."""
+    axes.plot([low, high], [low, high], color=GRAY, linestyle="--", linewidth=0.7, zorder=0)
+    axes.set(xlim=(low, high), ylim=(low, high), aspect="equal")
 
 
 def bin_count_for(value_count: int) -> int:
@@ -186,7 +235,7 @@ def plot_status(result: Result, axes: Axes) -> Axes:
             va="center",
             fontsize="small",
         )
-    axes.set_yticks(places, [name.replace("_", " ") for name in names])
+    axes.set_yticks(places, [in_words(name) for name in names])
     axes.tick_params(axis="y", length=0)
     # A lone bar should not fill the panel, and numbers need room at the right.
     axes.set_ylim(max(len(names), 4) - 0.5, -0.5)
@@ -200,15 +249,6 @@ def plot_status(result: Result, axes: Axes) -> Axes:
 def point_size(count: int) -> float:
     """Return the area of a point, in square points, at which that many do not cover each other."""
     return float(np.clip(3000 / max(count, 1), 1.5, 14))
-
-
-def response_label(result: Result) -> str:
-    """Return the label of an axis of responses, with their units."""
-    units = result.provenance.get("output_units")
-    return {
-        "standardized": "response (standardized)",
-        "recorded": "response (recorded units)",
-    }.get(str(units), "response")
 
 
 def join_counts(parts: Sequence[tuple[int, str]]) -> str:
