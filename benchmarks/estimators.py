@@ -6,6 +6,10 @@ responses as the way above it. A pass is a frame of noise (an image) that goes t
 a gradient counts as three, and is taken for every neuron anew. ``to envelope`` is the distance to
 the middle of a simulated neuron's own envelope: a linear map has its center on a subfield, and a
 fit to a rectified map somewhere between.
+
+``python benchmarks/estimators.py reliability MODEL [IMAGES]``: what makes a map reliable, by the
+median split-half correlation over neurons of the published map (not centered), of the centered one,
+and of the centered one after a light blur.
 """
 
 import sys
@@ -15,11 +19,15 @@ import numpy as np
 import pandas as pd
 
 import insilico
+from insilico.experiments.reverse_correlation import smooth
+from insilico.statistics.correlation import correlate_rows
+from insilico.stimuli import white_noise
 from insilico.validation import compare_retinotopy
 
 NEURONS = 50
 FRAMES = 6000
-STILL_S = 1.0
+NEURON_STEP = 10
+BLOCK = 500
 
 #: By kind of twin and way: values that replace those of the default protocol.
 WAYS = {
@@ -137,7 +145,44 @@ def shipped(model, mouse=None):
     compare(twin, model, truth_of, **options)
 
 
+def reliability(model, image_count=8000):
+    """Print the median split-half correlation of the maps themselves, before any fit."""
+    twin = insilico.load(model, device="cpu")
+    neurons = slice(0, None, NEURON_STEP)
+    mouse = twin.mice[0]
+    screen = twin.screen(mouse)
+    prepared = twin.prepare(mouse, neurons=neurons, is_gray=True)
+    shape = screen.shape
+    sums = [np.zeros((len(prepared.neurons), np.prod(shape))) for _ in range(2)]
+    response_sum = [np.zeros(len(prepared.neurons)) for _ in range(2)]
+    pixel_sum = [np.zeros(np.prod(shape)) for _ in range(2)]
+    for block, start in enumerate(range(0, int(image_count), BLOCK)):
+        noise = white_noise(screen, seed=[3], trials=range(start, start + BLOCK))
+        responses = prepared.respond(noise).astype(float)
+        pixels = noise.reshape(BLOCK, -1) / 255
+        half = block % 2
+        sums[half] += responses.T @ pixels
+        response_sum[half] += responses.sum(0)
+        pixel_sum[half] += pixels.sum(0)
+    count = int(image_count) / 2
+    centered = [
+        total / count - np.outer(response / count, pixel / count)
+        for total, response, pixel in zip(sums, response_sum, pixel_sum, strict=True)
+    ]
+    blurred = [smooth(maps.reshape(-1, *shape), 1.0) for maps in centered]
+    print(f"{twin.name}: every {NEURON_STEP}th neuron, {int(image_count):,} images")
+    for name, halves in {
+        "published (not centered)": sums,
+        "centered": centered,
+        "centered, 1 px blur": blurred,
+    }.items():
+        print(f"{name:26s} median split-half r = {np.median(correlate_rows(*halves)):.2f}")
+
+
 if __name__ == "__main__":
-    print("| neurons, way | passes | s | center (px) | to envelope (px) | width (%) | ok (%) |")
-    print("|---|---|---|---|---|---|---|")
-    shipped(*sys.argv[1:]) if len(sys.argv) > 1 else simulated()
+    if sys.argv[1:2] == ["reliability"]:
+        reliability(*sys.argv[2:])
+    else:
+        print("| neurons, way | passes | s | center (px) | to envelope (px) | width (%) | ok (%) |")
+        print("|---|---|---|---|---|---|---|")
+        shipped(*sys.argv[1:]) if len(sys.argv) > 1 else simulated()
