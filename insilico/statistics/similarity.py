@@ -221,12 +221,14 @@ def jackknife_covariance(sums: PairSums) -> FloatArray:
     -------
     float array, shape (bin, bin)
         Bins share neurons, so their means vary together. The diagonal is the squared standard
-        error of :func:`similarity_by_distance`; NaN for bins without two neurons that have a pair.
+        error of :func:`similarity_by_distance`; NaN where that is.
     """
     total, count = sums.total, sums.pairs
     deviation = _left_out_deviations(total.sum(axis=0) / 2, count.sum(axis=0) / 2, total, count)
+    # A mean that rests on a single pair, or on one neuron's, is gone without it.
+    is_known = ((count > 0).sum(axis=0) > 1) & np.isfinite(deviation).all(axis=0)
+    deviation = np.where(is_known, deviation, 0.0)
     covariance: FloatArray = deviation.T @ deviation
-    is_known = (count > 0).sum(axis=0) > 1
     return np.where(is_known[:, None] & is_known, covariance, np.nan)
 
 

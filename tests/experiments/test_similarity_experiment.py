@@ -11,10 +11,13 @@ import insilico
 from insilico.errors import NotFittedError, ProtocolError
 from insilico.experiments import find_experiment, read_protocol
 from insilico.experiments.experiment import Setting
+from insilico.experiments.recorded import analyze_recording
 from insilico.experiments.similarity_pairs import column_table
 from insilico.experiments.similarity_tuning import read_tuning
+from insilico.recordings import open_recording
 from insilico.results import Responses, Result
 from insilico.screen import Screen
+from insilico.simulation import SimulationOptions, write_recordings
 from insilico.simulation.maps import (
     draw_map,
     expected_similarity,
@@ -349,3 +352,19 @@ def test_the_recorded_mouse_has_the_published_neurons_and_decay(shared_data):
     fit = tables["fits"].query("measure == 'orientation_similarity' and is_pooled").iloc[0]
     assert fit["status"] == "ok"
     assert 5 < fit["length_um"] < 60
+
+
+def test_a_recording_is_answered_from_its_direction_result(tmp_path):
+    few = {"train_trials": 1, "validation_stimuli": 0, "test_stimuli": 1, "final_stimuli": 0}
+    options = SimulationOptions(mice=1, neurons=12, repeats=4, **few)
+    recording = open_recording(write_recordings(tmp_path / "out", options=options)[0].folder)
+    few_shuffles = {"shuffle_count": 19}
+    with pytest.raises(ProtocolError, match=r"similarity builds on direction, .* this recording"):
+        analyze_recording("similarity", recording)
+    run = tmp_path / "run"
+    analyze_recording("direction", recording, overrides=few_shuffles, out=run)
+    overrides = {**few_shuffles, "test_level": 1.0}
+    result = analyze_recording("similarity", recording, overrides=overrides, out=run)
+    assert len(result.neurons) == 12
+    assert set(result.tables["pairs"]["trials"]) == {"halves"}
+    assert result.provenance["source"]["type"] == "recording"

@@ -71,3 +71,15 @@ def test_evenly_spread_pairs_lie_above_the_center_of_their_bin():
         *random_neurons(), horizontal_edges_um=[0, 25, 50], vertical_edges_um=[0, 50]
     ).table
     assert table["even_horizontal_um"].iloc[0] == pytest.approx(radius.mean(), rel=0.01)
+
+
+def test_a_bin_of_one_pair_has_a_mean_and_no_error():
+    curves, _ = random_neurons(5, count=4)
+    position = np.array([[0, 0, 200], [30, 0, 200], [200, 0, 200], [280, 0, 200]], float)
+    profile = similarity_profile(curves, position, **EDGES)
+    first = profile.table.iloc[0]
+    assert first["pair_count"] == 1
+    assert first["mean"] == pytest.approx(np.corrcoef(curves[:2])[0, 1])
+    assert np.isnan(first["standard_error"])
+    assert np.isnan(profile.covariance[0, 0]).all()
+    assert np.isfinite(profile.covariance[0, 2, 2])
