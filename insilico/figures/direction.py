@@ -13,18 +13,22 @@ from matplotlib.projections.polar import PolarAxes
 from matplotlib.ticker import MultipleLocator
 
 from insilico.errors import ShapeError
-from insilico.figures.panels import (
-    GALLERY_COUNT,
+from insilico.figures.galleries import (
     IntArray,
-    bin_count_for,
+    draw_gallery,
     gallery_rows,
-    is_ok,
+    in_words,
+    plot_means,
+    ranked_rows,
+    response_label,
+    show_zero,
+)
+from insilico.figures.panels import (
+    bin_count_for,
     letter_panels,
-    new_gallery,
+    ok_neurons,
     plot_histogram,
     plot_status,
-    response_label,
-    spread_over_ranks,
     upper_limit,
 )
 from insilico.figures.style import GRAY, PAGE_WIDTH_IN, cycle_color, new_axes, style
@@ -49,62 +53,25 @@ SELECTIVE_Q = 0.05
 def plot_gallery(result: Result, neurons: Iterable[int] | None = None) -> Figure:
     """Draw tuning curves of single neurons with their fits.
 
-    Parameters
-    ----------
-    result : Result
-        Of the direction experiment.
-    neurons : iterable of int, optional
-        Indices in the mouse. When left out, up to 12 neurons with status "ok", evenly spaced in the
-        rank of their orientation selectivity from highest to lowest. Neurons of any status where
-        none is "ok".
-
-    Returns
-    -------
-    Figure
-
-    Raises
-    ------
-    NotFittedError
-        If the result does not hold a neuron.
+    Chosen by rank of orientation selectivity; see :mod:`insilico.figures.galleries`.
     """
-    rows = gallery_rows(result, neurons, default_rows(result.neurons))
-    figure, panels = new_gallery(len(rows), panel_height_in=1.35)
-    for axes, row in zip(panels, rows, strict=True):
-        plot_tuning_curve(result, int(result.neurons["neuron"].iloc[row]), axes)
-        axes.set(xlabel="", ylabel="")
-    figure.supxlabel(_angle_label(result), fontsize="medium")
-    figure.supylabel(response_label(result), fontsize="medium")
-    by_label: dict[str, Any] = {}
-    for axes in panels:
-        handles, labels = axes.get_legend_handles_labels()
-        by_label |= dict(zip(labels, handles, strict=True))
-    figure.legend(by_label.values(), by_label.keys(), loc="outside upper right", ncols=3)
-    return figure
+    return draw_gallery(
+        result,
+        gallery_rows(result, neurons, default_rows(result.neurons)),
+        plot_tuning_curve,
+        xlabel=_angle_label(result),
+        ylabel=response_label(result),
+        panel_height_in=1.35,
+        legend_columns=3,
+    )
 
 
 @style()
 def plot_tuning_curve(result: Result, neuron: int, axes: Axes | None = None) -> Axes:
     """Draw one neuron's mean responses and the fitted curve.
 
-    Parameters
-    ----------
-    result : Result
-        Of the direction experiment.
-    neuron : int
-        Index in the mouse.
-    axes : Axes, optional
-        Where; a new figure when left out.
-
-    Returns
-    -------
-    Axes
-        With error bars only where trials repeat and differ. The spread over the phases of a grating
-        is no error of the mean and is not drawn.
-
-    Raises
-    ------
-    NotFittedError
-        If the result does not hold the neuron.
+    With error bars only where trials repeat and differ. The spread over the phases of a grating is
+    no error of the mean and is not drawn. Arguments as in :mod:`insilico.figures.galleries`.
     """
     row = result.row(neuron)
     fit = result.neurons.iloc[row]
@@ -116,17 +83,10 @@ def plot_tuning_curve(result: Result, neuron: int, axes: Axes | None = None) -> 
     fitted = evaluate_von_mises(_parameters(fit, axis), dense_deg, period_deg=period_deg)
     if np.isfinite(fitted).all():
         axes.plot(dense_deg, fitted, color=cycle_color(1), label="von Mises fit")
-    points: dict[str, Any] = {"color": "black", "label": "mean response", "clip_on": False}
-    if "tuning_curve_sem" in result.arrays:
-        error = result.arrays["tuning_curve_sem"].isel(neuron=row).to_numpy()
-        points["label"] = "mean response ± s.e.m. of trials"
-        axes.errorbar(angle_deg, curve, error, fmt="o", elinewidth=0.7, zorder=3, **points)
-    else:
-        axes.plot(angle_deg, curve, "o", zorder=3, **points)
+    error = result.arrays.isel(neuron=row).get("tuning_curve_sem")
+    plot_means(axes, angle_deg, curve, error)
     axes.set(xlim=(0, period_deg), xticks=np.arange(0, period_deg + 1, period_deg / 4))
-    # A curve without its zero looks more selective than it is.
-    axes.set_ylim(bottom=min(0, *axes.get_ylim()), top=max(0, *axes.get_ylim()))
-    axes.locator_params(axis="y", nbins=4)
+    show_zero(axes)
     axes.set(xlabel=_angle_label(result), ylabel=response_label(result), title=_title(fit))
     return axes
 
@@ -135,16 +95,8 @@ def plot_tuning_curve(result: Result, neuron: int, axes: Axes | None = None) -> 
 def plot_population(result: Result) -> Figure:
     """Draw how selective a population is, what it prefers, and how many neurons could be measured.
 
-    Parameters
-    ----------
-    result : Result
-        Of the direction experiment, with any number of neurons.
-
-    Returns
-    -------
-    Figure
-        Without a panel on direction selectivity where only orientations were shown. Recorded Gabors
-        tell no modulation; the p-values of their tests take its place.
+    Without a panel on direction selectivity where only orientations were shown. Recorded Gabors
+    tell no modulation; the p-values of their tests take its place.
     """
     layout: list[Any]
     if has_directions(result):
@@ -174,19 +126,13 @@ def plot_population(result: Result) -> Figure:
 def plot_index(result: Result, index: str, axes: Axes | None = None) -> Axes:
     """Draw the distribution of a selectivity index.
 
+    Neurons of any status for which the index is defined are counted, apart by the q-value of its
+    test where there is one. Arguments as in :mod:`insilico.figures.panels`, and:
+
     Parameters
     ----------
-    result : Result
-        Of the direction experiment; neurons for which the index is defined are counted, apart by
-        the q-value of its test where there is one.
     index : {"osi", "dsi"}
-        Which one.
-    axes : Axes, optional
-        Where; a new figure when left out.
-
-    Returns
-    -------
-    Axes
+        Which index.
     """
     axes = new_axes(axes)
     plot_histogram(
@@ -213,19 +159,7 @@ def _by_test(table: pd.DataFrame, index: str) -> dict[str, Any]:
 
 @style()
 def plot_tests(result: Result, axes: Axes | None = None) -> Axes:
-    """Draw the distribution of the p-values of both indices.
-
-    Parameters
-    ----------
-    result : Result
-        Of the direction experiment, on trials that repeat with noise.
-    axes : Axes, optional
-        Where; a new figure when left out.
-
-    Returns
-    -------
-    Axes
-    """
+    """Draw the distribution of the p-values of both indices, over trials that repeat with noise."""
     axes = new_axes(axes)
     names = [name for name in ("osi", "dsi") if f"{name}_p" in result.neurons]
     plot_histogram(
@@ -243,25 +177,15 @@ def plot_tests(result: Result, axes: Axes | None = None) -> Axes:
 def plot_preferred(result: Result, axes: Axes | None = None) -> Axes:
     """Draw the distribution of the fitted preferred directions, or orientations.
 
-    Parameters
-    ----------
-    result : Result
-        Of the direction experiment; neurons of status "ok" are counted.
-    axes : Axes, optional
-        Where; a new figure when left out. For directions they must be polar.
-
-    Returns
-    -------
-    Axes
-        Directions go around: 0 is rightward, 90 upward. The area of a bar is proportional to the
-        number of neurons.
+    Directions go around: 0 is rightward, 90 upward; their axes must be polar. The area of a bar is
+    proportional to the number of neurons.
 
     Raises
     ------
     ShapeError
         If directions are to be drawn on axes that are not polar.
     """
-    table = result.neurons[is_ok(result.neurons)]
+    table = ok_neurons(result)
     if has_directions(result):
         axes = new_axes(axes, projection="polar")
         _polar_histogram(axes, table["fitted_direction_deg"].to_numpy(float))
@@ -282,21 +206,9 @@ def plot_preferred(result: Result, axes: Axes | None = None) -> Axes:
 
 @style()
 def plot_half_widths(result: Result, axes: Axes | None = None) -> Axes:
-    """Draw the distribution of the half width at half height of the fitted peaks.
-
-    Parameters
-    ----------
-    result : Result
-        Of the direction experiment; neurons of status "ok" with a half width are counted.
-    axes : Axes, optional
-        Where; a new figure when left out.
-
-    Returns
-    -------
-    Axes
-    """
+    """Draw the distribution of the half width at half height of the fitted peaks."""
     axes = new_axes(axes)
-    table = result.neurons[is_ok(result.neurons)]
+    table = ok_neurons(result)
     widths = table["half_width_deg"]
     missing = int(widths.isna().sum())
     plot_histogram(
@@ -316,16 +228,7 @@ def plot_half_widths(result: Result, axes: Axes | None = None) -> Axes:
 def plot_modulation(result: Result, axes: Axes | None = None) -> Axes:
     """Draw the distribution of F1/F0, which tells simple from complex cells.
 
-    Parameters
-    ----------
-    result : Result
-        Of the direction experiment; neurons for which the ratio is defined are counted.
-    axes : Axes, optional
-        Where; a new figure when left out.
-
-    Returns
-    -------
-    Axes
+    Neurons of any status for which the ratio is defined are counted.
 
     References
     ----------
@@ -348,9 +251,7 @@ def plot_modulation(result: Result, axes: Axes | None = None) -> Axes:
 
 def default_rows(table: pd.DataFrame) -> IntArray:
     """Return the rows of the neurons that a gallery shows by itself; see :func:`plot_gallery`."""
-    ok = is_ok(table)
-    candidates = np.flatnonzero(ok) if ok.any() else np.arange(len(table))
-    return candidates[spread_over_ranks(table["osi"].iloc[candidates], GALLERY_COUNT)]
+    return ranked_rows(table, "osi")
 
 
 def angle_axis(result: Result) -> tuple[str, float]:
@@ -384,7 +285,7 @@ def _title(fit: pd.Series) -> str:
         f"{index.upper()} {fit[index]:.2f}" for index in ("osi", "dsi") if np.isfinite(fit[index])
     ]
     if fit["status"] != "ok":
-        return " · ".join(parts) + "\n" + str(fit["status"]).replace("_", " ")
+        return " · ".join(parts) + "\n" + in_words(fit["status"])
     return " · ".join(parts)
 
 

@@ -12,16 +12,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
-from insilico.figures.maps import screen_of
+from insilico.figures.galleries import IntArray, gallery_rows, in_words, ranked_rows
+from insilico.figures.maps import AZIMUTH_LABEL, ELEVATION_LABEL, screen_of, write_signed
 from insilico.figures.panels import (
-    IntArray,
     bin_count_for,
-    gallery_rows,
-    is_ok,
     letter_panels,
+    ok_neurons,
     plot_histogram,
     plot_status,
-    spread_over_ranks,
 )
 from insilico.figures.retinotopy import draw_centers, plot_widths
 from insilico.figures.style import (
@@ -60,25 +58,8 @@ def plot_gallery(result: Result, neurons: Iterable[int] | None = None) -> Figure
 
     The three maps of a neuron have one color scale, from their lowest to their highest response.
     The fitted Gaussian at one standard deviation, with the standard error of its center, is that of
-    the combined map.
-
-    Parameters
-    ----------
-    result : Result
-        Of the dots experiment.
-    neurons : iterable of int, optional
-        Indices in the mouse. When left out, up to 8 neurons with status "ok", evenly spaced in the
-        rank of how well their fit describes the map from best to worst. Neurons of any status where
-        none is "ok".
-
-    Returns
-    -------
-    Figure
-
-    Raises
-    ------
-    NotFittedError
-        If the result does not hold a neuron.
+    the combined map. Chosen by rank of how well their fit describes the map; see
+    :mod:`insilico.figures.galleries`.
     """
     rows = gallery_rows(result, neurons, default_rows(result.neurons))
     lines = math.ceil(len(rows) / NEURONS_A_ROW)
@@ -97,8 +78,8 @@ def plot_gallery(result: Result, neurons: Iterable[int] | None = None) -> Figure
             axes.set_title(name, loc="left")
     for axes in panels[len(rows) :].reshape(-1):
         axes.remove()
-    figure.supxlabel("azimuth (deg)", fontsize="medium")
-    figure.supylabel("elevation (deg)", fontsize="medium")
+    figure.supxlabel(AZIMUTH_LABEL, fontsize="medium")
+    figure.supylabel(ELEVATION_LABEL, fontsize="medium")
     return figure
 
 
@@ -108,26 +89,13 @@ def plot_map(
 ) -> Axes:
     """Draw one map of a neuron, with the fit of the combined one.
 
+    The data of the axes are pixels from the top left, y down; the ticks are in degrees. Arguments
+    as in :mod:`insilico.figures.galleries`, and:
+
     Parameters
     ----------
-    result : Result
-        Of the dots experiment.
-    neuron : int
-        Index in the mouse.
-    axes : Axes, optional
-        Where; a new figure when left out.
     dots : {"combined", "white", "black"}
         Which dots.
-
-    Returns
-    -------
-    Axes
-        Its data are pixels from the top left, y down; the ticks are in degrees.
-
-    Raises
-    ------
-    NotFittedError
-        If the result does not hold the neuron.
     """
     row = result.row(neuron)
     fit, screen = result.neurons.iloc[row], screen_of(result)
@@ -154,11 +122,9 @@ def plot_map(
     ticks_x, ticks_y = screen.position_px(steps, steps)
     for axis, ticks, extent in ((axes.xaxis, ticks_x, x_px), (axes.yaxis, ticks_y, y_px)):
         is_shown = (ticks >= extent[0] - 0.5) & (ticks <= extent[-1] + 0.5)
-        axis.set_ticks(
-            ticks[is_shown], [f"{step}".replace("-", "\N{MINUS SIGN}") for step in steps[is_shown]]
-        )
+        axis.set_ticks(ticks[is_shown], [write_signed(step) for step in steps[is_shown]])
     axes.set(xlim=(x_px[0] - 0.5, x_px[-1] + 0.5), ylim=(y_px[-1] + 0.5, y_px[0] - 0.5))
-    axes.set(xlabel="azimuth (deg)", ylabel="elevation (deg)")
+    axes.set(xlabel=AZIMUTH_LABEL, ylabel=ELEVATION_LABEL)
     return axes
 
 
@@ -166,15 +132,7 @@ def plot_map(
 def plot_population(result: Result) -> Figure:
     """Draw where a population responds to dots, how widely, to which, and how many do.
 
-    Parameters
-    ----------
-    result : Result
-        Of the dots experiment, with any number of neurons.
-
-    Returns
-    -------
-    Figure
-        With a panel on the latency where several were tried, and on the test where trials repeat.
+    With a panel on the latency where several were tried, and on the test where trials repeat.
     """
     has_latency = len(result.tables["latency"]) > 1
     has_test = "responsive_p" in result.neurons
@@ -210,7 +168,7 @@ def plot_population(result: Result) -> Figure:
 def plot_polarity(result: Result, axes: Axes | None = None) -> Axes:
     """Draw the distribution of the polarity index of neurons of status "ok"."""
     axes = new_axes(axes)
-    table = result.neurons[is_ok(result.neurons)]
+    table = ok_neurons(result)
     plot_histogram(
         axes,
         {"index": table["polarity_index"]},
@@ -227,7 +185,7 @@ def plot_polarity(result: Result, axes: Axes | None = None) -> Axes:
 def plot_selectivity(result: Result, axes: Axes | None = None) -> Axes:
     """Draw the distribution of the spatial selectivity index of neurons of status "ok"."""
     axes = new_axes(axes)
-    table = result.neurons[is_ok(result.neurons)]
+    table = ok_neurons(result)
     values = table["ssi"].dropna().to_numpy(float)
     low, high = (math.floor(values.min()), math.ceil(values.max())) if len(values) else (0, 1)
     plot_histogram(
@@ -272,15 +230,10 @@ def plot_test(result: Result, axes: Axes | None = None) -> Axes:
 
 def default_rows(table: pd.DataFrame) -> IntArray:
     """Return the rows of the neurons that a gallery shows by itself; see :func:`plot_gallery`."""
-    ok = is_ok(table)
-    candidates = np.flatnonzero(ok) if ok.any() else np.arange(len(table))
-    quality = np.nan_to_num(table["r2"].to_numpy(float)[candidates], nan=-1)
-    return np.asarray(candidates[spread_over_ranks(quality, GALLERY_NEURONS)])
+    return ranked_rows(table, "r2", count=GALLERY_NEURONS)
 
 
 def _title(fit: pd.Series) -> str:
-    parts = [f"neuron {fit['neuron']}"]
-    parts.append(
-        f"R² {fit['r2']:.2f}" if fit["status"] == "ok" else fit["status"].replace("_", " ")
-    )
-    return " · ".join(parts)
+    # On one line: the names of the maps stand below it.
+    told = f"R² {fit['r2']:.2f}" if fit["status"] == "ok" else in_words(fit["status"])
+    return f"neuron {fit['neuron']} · {told}"

@@ -14,18 +14,24 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, NullLocator
 
-from insilico.figures.panels import (
-    GALLERY_COUNT,
+from insilico.figures.galleries import (
     IntArray,
+    draw_gallery,
     gallery_rows,
     is_ok,
-    letter_panels,
-    new_gallery,
-    plot_histogram,
-    plot_status,
-    point_size,
+    neuron_title,
+    plot_means,
+    ranked_rows,
     response_label,
-    spread_over_ranks,
+    show_zero,
+)
+from insilico.figures.panels import (
+    letter_panels,
+    median_text,
+    ok_neurons,
+    plot_histogram,
+    plot_points,
+    plot_status,
     upper_limit,
 )
 from insilico.figures.style import (
@@ -56,52 +62,26 @@ BINS_PER_OCTAVE = 3
 def plot_gallery(result: Result, neurons: Iterable[int] | None = None) -> Figure:
     """Draw the responses of single neurons over both frequencies with their fits.
 
-    Parameters
-    ----------
-    result : Result
-        Of the frequency experiment.
-    neurons : iterable of int, optional
-        Indices in the mouse. When left out, up to 12 neurons with status "ok", evenly spaced in the
-        rank of their preferred spatial frequency from highest to lowest; neurons of any status
-        where none is "ok".
-
-    Returns
-    -------
-    Figure
-        Heat maps, each from the smallest response to the largest; curves where only spatial
-        frequencies were shown.
-
-    Raises
-    ------
-    NotFittedError
-        If the result does not hold a neuron.
+    Heat maps, each from the smallest response to the largest; curves where only spatial frequencies
+    were shown. Chosen by rank of preferred spatial frequency; see
+    :mod:`insilico.figures.galleries`.
     """
-    rows = gallery_rows(result, neurons, default_rows(result.neurons))
-    figure, panels = new_gallery(len(rows), panel_height_in=1.55)
-    names = [int(result.neurons["neuron"].iloc[row]) for row in rows]
-    for axes, neuron in zip(panels, names, strict=True):
-        (plot_surface if has_time(result) else plot_curve)(result, neuron, axes)
-        axes.set(xlabel="", ylabel="")
-    figure.supxlabel(SPATIAL_LABEL, fontsize="medium")
-    if has_time(result):
-        figure.supylabel(TEMPORAL_LABEL, fontsize="medium")
+    over_both = has_time(result)
+    figure = draw_gallery(
+        result,
+        gallery_rows(result, neurons, default_rows(result.neurons)),
+        plot_surface if over_both else plot_curve,
+        xlabel=SPATIAL_LABEL,
+        ylabel=TEMPORAL_LABEL if over_both else response_label(result),
+        panel_height_in=1.55,
+        legend_columns=3,
+    )
+    if over_both:
         # Every panel has its own scale, so the bar says what its ends mean.
         scale = ScalarMappable(Normalize(0, 1), SEQUENTIAL_MAP)
-        bar = figure.colorbar(scale, ax=panels, fraction=0.03, aspect=30, ticks=[0, 1])
+        bar = figure.colorbar(scale, ax=figure.axes, fraction=0.03, aspect=30, ticks=[0, 1])
         bar.set_ticklabels(["least", "most"])
         bar.set_label("response of the neuron")
-    else:
-        figure.supylabel(response_label(result), fontsize="medium")
-    by_label: dict[str, Any] = {}
-    for axes in panels:
-        handles, labels = axes.get_legend_handles_labels()
-        by_label |= dict(zip(labels, handles, strict=True))
-    figure.legend(
-        by_label.values(),
-        by_label.keys(),
-        loc="outside upper center",
-        ncols=3 if len(rows) > 2 else 1,
-    )
     return figure
 
 
@@ -109,24 +89,8 @@ def plot_gallery(result: Result, neurons: Iterable[int] | None = None) -> Figure
 def plot_surface(result: Result, neuron: int, axes: Axes | None = None) -> Axes:
     """Draw one neuron's mean responses over both frequencies, its fit and its peak.
 
-    Parameters
-    ----------
-    result : Result
-        Of the frequency experiment, with several temporal frequencies.
-    neuron : int
-        Index in the mouse.
-    axes : Axes, optional
-        Where; a new figure when left out.
-
-    Returns
-    -------
-    Axes
-        Contours are the fit at half and at 90 % of its height.
-
-    Raises
-    ------
-    NotFittedError
-        If the result does not hold the neuron.
+    Of several temporal frequencies. Contours are the fit at half and at 90 % of its height.
+    Arguments as in :mod:`insilico.figures.galleries`.
     """
     row = result.row(neuron)
     table = result.neurons.iloc[row]
@@ -165,24 +129,8 @@ def plot_surface(result: Result, neuron: int, axes: Axes | None = None) -> Axes:
 def plot_curve(result: Result, neuron: int, axes: Axes | None = None) -> Axes:
     """Draw one neuron's mean responses over spatial frequencies, at its best temporal one.
 
-    Parameters
-    ----------
-    result : Result
-        Of the frequency experiment.
-    neuron : int
-        Index in the mouse.
-    axes : Axes, optional
-        Where; a new figure when left out.
-
-    Returns
-    -------
-    Axes
-        With error bars only where trials repeat and differ.
-
-    Raises
-    ------
-    NotFittedError
-        If the result does not hold the neuron.
+    With error bars only where trials repeat and differ. Arguments as in
+    :mod:`insilico.figures.galleries`.
     """
     row = result.row(neuron)
     table = result.neurons.iloc[row]
@@ -194,19 +142,12 @@ def plot_curve(result: Result, neuron: int, axes: Axes | None = None) -> Axes:
     fitted = evaluate_frequency_tuning(_fit(table), dense, np.ones(1))[:, 0]
     if np.isfinite(fitted).all():
         axes.plot(dense, fitted, color=cycle_color(1), label="Gaussian fit")
-    points: dict[str, Any] = {"color": "black", "label": "mean response", "clip_on": False}
-    if "response_sem" in arrays:
-        points["label"] = "mean response ± s.e.m. of trials"
-        error = arrays["response_sem"].to_numpy()
-        axes.errorbar(spatial, curve, error, fmt="o", elinewidth=0.7, zorder=3, **points)
-    else:
-        axes.plot(spatial, curve, "o", zorder=3, **points)
+    plot_means(axes, spatial, curve, arrays.get("response_sem"))
     if np.isfinite(table[f"preferred_{SPATIAL}"]):
         peak = table[f"preferred_{SPATIAL}"]
         axes.axvline(peak, color=GRAY, linestyle=":", linewidth=0.8, label="peak")
     _log_axis(axes, "x", spatial)
-    axes.set_ylim(bottom=min(0, *axes.get_ylim()), top=max(0, *axes.get_ylim()))
-    axes.locator_params(axis="y", nbins=4)
+    show_zero(axes)
     axes.set(xlabel=SPATIAL_LABEL, ylabel=response_label(result), title=_title(table))
     return axes
 
@@ -215,15 +156,7 @@ def plot_curve(result: Result, neuron: int, axes: Axes | None = None) -> Axes:
 def plot_population(result: Result) -> Figure:
     """Draw which frequencies a population prefers, how narrowly, and how the two are related.
 
-    Parameters
-    ----------
-    result : Result
-        Of the frequency experiment, with any number of neurons.
-
-    Returns
-    -------
-    Figure
-        Without the panels about time where only spatial frequencies were shown.
+    Without the panels about time where only spatial frequencies were shown.
     """
     layout: list[Any] = [["spatial", "bandwidth", "status"]]
     if has_time(result):
@@ -245,23 +178,17 @@ def plot_population(result: Result) -> Figure:
 def plot_preferred(result: Result, axis: str, axes: Axes | None = None) -> Axes:
     """Draw the distribution of the preferred frequencies along one axis, in octaves.
 
+    Arguments as in :mod:`insilico.figures.panels`, and:
+
     Parameters
     ----------
-    result : Result
-        Of the frequency experiment; neurons of status "ok" are counted.
     axis : {"spatial_frequency_cpd", "temporal_frequency_hz"}
-        Which one.
-    axes : Axes, optional
-        Where; a new figure when left out.
-
-    Returns
-    -------
-    Axes
+        Which frequency.
     """
     axes = new_axes(axes)
     shown = result.arrays[axis].to_numpy()
     low, high = np.log2(shown[0]), np.log2(shown[-1])
-    values = result.neurons.loc[is_ok(result.neurons), f"preferred_{axis}"]
+    values = ok_neurons(result)[f"preferred_{axis}"]
     plot_histogram(
         axes,
         {axis: np.log2(values)},
@@ -280,20 +207,10 @@ def plot_preferred(result: Result, axis: str, axes: Axes | None = None) -> Axes:
 def plot_preferred_pairs(result: Result, axes: Axes | None = None) -> Axes:
     """Draw each neuron's preferred temporal against its preferred spatial frequency.
 
-    Parameters
-    ----------
-    result : Result
-        Of the frequency experiment; neurons of status "ok" are drawn.
-    axes : Axes, optional
-        Where; a new figure when left out.
-
-    Returns
-    -------
-    Axes
-        Dashed lines are speeds. Error bars are standard errors over trials, where trials repeat.
+    Dashed lines are speeds. Error bars are standard errors over trials, where trials repeat.
     """
     axes = new_axes(axes)
-    table = result.neurons[is_ok(result.neurons)]
+    table = ok_neurons(result)
     spatial, temporal = (result.arrays[axis].to_numpy() for axis in (SPATIAL, TEMPORAL))
     for speed in SPEEDS_DEG_S:
         axes.plot(spatial, speed * spatial, color=GRAY, linestyle="--", linewidth=0.6)
@@ -304,10 +221,10 @@ def plot_preferred_pairs(result: Result, axes: Axes | None = None) -> Axes:
                 f"{speed}°/s", (at, speed * at), fontsize="small", color=GRAY, ha="right", va="top"
             )
     x, y = table[f"preferred_{SPATIAL}"], table[f"preferred_{TEMPORAL}"]
+    errors = None
     if f"preferred_{SPATIAL}_se" in table:
-        errors = table[f"preferred_{TEMPORAL}_se"], table[f"preferred_{SPATIAL}_se"]
-        axes.errorbar(x, y, *errors, fmt="none", ecolor=GRAY, elinewidth=0.5)
-    axes.scatter(x, y, s=point_size(len(table)), color=cycle_color(0), linewidth=0, zorder=3)
+        errors = (table[f"preferred_{SPATIAL}_se"], table[f"preferred_{TEMPORAL}_se"])
+    plot_points(axes, x, y, errors=errors)
     _log_axis(axes, "x", spatial)
     _log_axis(axes, "y", temporal)
     axes.set(xlim=spatial[[0, -1]], ylim=temporal[[0, -1]], ylabel=TEMPORAL_LABEL)
@@ -322,21 +239,9 @@ def plot_preferred_pairs(result: Result, axes: Axes | None = None) -> Axes:
 
 @style()
 def plot_bandwidths(result: Result, axes: Axes | None = None) -> Axes:
-    """Draw the distributions of the full widths at half height.
-
-    Parameters
-    ----------
-    result : Result
-        Of the frequency experiment; neurons of status "ok" are counted.
-    axes : Axes, optional
-        Where; a new figure when left out.
-
-    Returns
-    -------
-    Axes
-    """
+    """Draw the distributions of the full widths at half height."""
     axes = new_axes(axes)
-    table = result.neurons[is_ok(result.neurons)]
+    table = ok_neurons(result)
     names = ["spatial", "temporal"] if has_time(result) else ["spatial"]
     widths = {name: table[f"{name}_bandwidth_octaves"] for name in names}
     missing = [f"{int(width.isna().sum()):,} {name}" for name, width in widths.items()]
@@ -356,16 +261,7 @@ def plot_bandwidths(result: Result, axes: Axes | None = None) -> Axes:
 def plot_speed_exponents(result: Result, axes: Axes | None = None) -> Axes:
     """Draw the distribution of the speed exponents, 0 for separable and 1 for speed tuning.
 
-    Parameters
-    ----------
-    result : Result
-        Of the frequency experiment; neurons whose peak and fit are "ok" are counted.
-    axes : Axes, optional
-        Where; a new figure when left out.
-
-    Returns
-    -------
-    Axes
+    Neurons whose peak and fit are "ok" are counted.
     """
     axes = new_axes(axes)
     chosen = is_ok(result.neurons) & (result.neurons["fit_status"] == "ok").to_numpy()
@@ -389,10 +285,7 @@ def plot_speed_exponents(result: Result, axes: Axes | None = None) -> Axes:
 
 def default_rows(table: pd.DataFrame) -> IntArray:
     """Return the rows of the neurons that a gallery shows by itself; see :func:`plot_gallery`."""
-    ok = is_ok(table)
-    candidates = np.flatnonzero(ok) if ok.any() else np.arange(len(table))
-    preferred = table[f"preferred_{SPATIAL}"].iloc[candidates]
-    return candidates[spread_over_ranks(preferred, GALLERY_COUNT)]
+    return ranked_rows(table, f"preferred_{SPATIAL}")
 
 
 def has_time(result: Result) -> bool:
@@ -446,18 +339,12 @@ def _population(result: Result, quantity: str) -> pd.Series:
 
 
 def _median_text(result: Result, quantity: str) -> str:
-    row = _population(result, quantity)
-    if not np.isfinite(row["value"]):
-        return "no neuron"
-    interval = f" [{row['ci_low']:.2g}, {row['ci_high']:.2g}]" if np.isfinite(row["ci_low"]) else ""
-    return f"median {row['value']:.2g}{interval}"
+    return median_text(_population(result, quantity), name="value", places=".2g")
 
 
 def _title(table: pd.Series) -> str:
-    title = f"neuron {table['neuron']}"
     spatial, temporal = table[f"preferred_{SPATIAL}"], table[f"preferred_{TEMPORAL}"]
-    if table["status"] != "ok":
-        title += f" · {str(table['status']).replace('_', ' ')}"
     if not np.isfinite(spatial):
-        return title
-    return f"{title}\n{spatial:.2g} cycles/deg" + (f", {temporal:.2g} Hz" if temporal > 0 else "")
+        return neuron_title(table)
+    time = f", {temporal:.2g} Hz" if temporal > 0 else ""
+    return neuron_title(table, f"{spatial:.2g} cycles/deg{time}")

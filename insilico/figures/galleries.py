@@ -158,12 +158,11 @@ def show_zero(axes: Axes) -> None:
     axes.locator_params(axis="y", nbins=4)
 
 
-def neuron_title(row: pd.Series, *facts: str) -> str:
+def neuron_title(row: pd.Series, *facts: str, remark: str = "") -> str:
     """Return the name of a neuron with its status unless "ok", and below it what is known of it."""
-    name = f"neuron {row['neuron']}"
-    if row["status"] != "ok":
-        name += f" · {in_words(row['status'])}"
-    return "\n".join(filter(None, [name, " · ".join(filter(None, facts))]))
+    status = "" if row["status"] == "ok" else in_words(row["status"])
+    lines = [(f"neuron {row['neuron']}", status, remark), facts]
+    return "\n".join(filter(None, [" · ".join(filter(None, line)) for line in lines]))
 
 
 def in_words(status: str) -> str:

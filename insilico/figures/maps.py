@@ -14,6 +14,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
+from insilico.figures.galleries import neuron_title
 from insilico.figures.style import SEQUENTIAL_MAP, SIGNED_MAP, new_axes, style
 from insilico.fits.gaussian import ellipse_outline
 from insilico.results import Result
@@ -21,6 +22,7 @@ from insilico.screen import Screen
 
 FloatArray = np.ndarray[Any, np.dtype[np.float64]]
 
+AZIMUTH_LABEL, ELEVATION_LABEL = "azimuth (deg)", "elevation (deg)"
 #: Pixels to each side of the center that a gallery shows. Fields are a few pixels wide.
 CROP_PX = 11.0
 #: A wider field is shown to this many standard deviations.
@@ -33,25 +35,9 @@ DEGREE_STEPS = (1, 2, 5, 10, 20, 30, 45, 90)
 def plot_map(result: Result, neuron: int, axes: Axes | None = None) -> Axes:
     """Draw one neuron's map with its fit.
 
-    Parameters
-    ----------
-    result : Result
-        Of the retinotopy experiment.
-    neuron : int
-        Index in the mouse.
-    axes : Axes, optional
-        Where; a new figure when left out.
-
-    Returns
-    -------
-    Axes
-        Its data are pixels from the top left, y down; the ticks are in degrees. A neuron without a
-        fit shows its linear map on the whole screen.
-
-    Raises
-    ------
-    NotFittedError
-        If the result does not hold the neuron.
+    The data of the axes are pixels from the top left, y down; the ticks are in degrees. A neuron
+    without a fit shows its linear map on the whole screen. Arguments as in
+    :mod:`insilico.figures.galleries`.
     """
     row = result.row(neuron)
     fit = result.neurons.iloc[row]
@@ -84,7 +70,7 @@ def plot_map(result: Result, neuron: int, axes: Axes | None = None) -> Axes:
     axes.set(xlim=(left, right), ylim=(bottom, top), aspect="equal")
     axes.spines[:].set_visible(True)
     label_degrees(axes, screen)
-    axes.set(xlabel="azimuth (deg)", ylabel="elevation (deg)", title=_title(fit))
+    axes.set(xlabel=AZIMUTH_LABEL, ylabel=ELEVATION_LABEL, title=_title(fit))
     return axes
 
 
@@ -123,8 +109,8 @@ def label_degrees(axes: Axes, screen: Screen, *, tick_count: int = 4) -> None:
     )
     x_px = screen.position_px(x_ticks, np.zeros_like(x_ticks))[0]
     y_px = screen.position_px(np.zeros_like(y_ticks), y_ticks)[1]
-    axes.set_xticks(x_px, [_signed(tick) for tick in x_ticks])
-    axes.set_yticks(y_px, [_signed(tick) for tick in y_ticks])
+    axes.set_xticks(x_px, [write_signed(tick) for tick in x_ticks])
+    axes.set_yticks(y_px, [write_signed(tick) for tick in y_ticks])
 
 
 def round_degrees(low: float, high: float, tick_count: int) -> FloatArray:
@@ -195,15 +181,10 @@ def _shown_map(result: Result, row: int) -> _ShownMap:
 
 def _title(fit: pd.Series) -> str:
     shown = "energy" if fit["map_used"] == "energy" else "linear"
-    first, second = [f"neuron {fit['neuron']}"], [shown]
-    if fit["status"] != "ok":
-        first.append(str(fit["status"]).replace("_", " "))
     reliability = fit[f"{shown}_reliability"]
-    if np.isfinite(reliability):
-        second.append(f"r = {reliability:.2f}")
-    return f"{' · '.join(first)}\n{' · '.join(second)}"
+    return neuron_title(fit, shown, f"r = {reliability:.2f}" if np.isfinite(reliability) else "")
 
 
-def _signed(value: float) -> str:
-    # A true minus sign is as wide as a plus.
+def write_signed(value: float) -> str:
+    """Write a number with a true minus sign, which is as wide as a plus."""
     return f"{value:g}".replace("-", "\N{MINUS SIGN}")

@@ -14,21 +14,31 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from insilico.figures.maps import plot_color_scale, plot_map, screen_of, used_reliability
-from insilico.figures.panels import (
+from insilico.figures.galleries import (
     GALLERY_COLUMNS,
     GALLERY_COUNT,
     IntArray,
-    bin_count_for,
+    draw_gallery,
     gallery_rows,
     is_ok,
+    spread_over_ranks,
+)
+from insilico.figures.maps import (
+    AZIMUTH_LABEL,
+    ELEVATION_LABEL,
+    plot_color_scale,
+    plot_map,
+    screen_of,
+    used_reliability,
+)
+from insilico.figures.panels import (
+    bin_count_for,
     join_counts,
     letter_panels,
-    new_gallery,
+    ok_neurons,
     plot_histogram,
     plot_status,
     point_size,
-    spread_over_ranks,
     upper_limit,
 )
 from insilico.figures.style import (
@@ -58,32 +68,18 @@ def plot_gallery(result: Result, neurons: Iterable[int] | None = None) -> Figure
     Every panel shows the map that the fit used on the part of the screen around the center, the
     fitted Gaussian at one standard deviation and its center. Each map has its own color scale:
     linear maps are symmetric about 0, energy maps run from their lowest to their highest value.
-
-    Parameters
-    ----------
-    result : Result
-        Of the retinotopy experiment.
-    neurons : iterable of int, optional
-        Indices in the mouse. When left out, up to 12 neurons with status "ok", half with a linear
-        and half with an energy map as far as there are, evenly spaced in the rank of their
-        reliability from best to worst. Neurons of any status where none is "ok".
-
-    Returns
-    -------
-    Figure
-
-    Raises
-    ------
-    NotFittedError
-        If the result does not hold a neuron.
+    Chosen as :func:`default_rows` says; see :mod:`insilico.figures.galleries`.
     """
     rows = gallery_rows(result, neurons, default_rows(result.neurons))
-    figure, panels = new_gallery(len(rows), panel_height_in=1.65)
-    for axes, row in zip(panels, rows, strict=True):
-        plot_map(result, int(result.neurons["neuron"].iloc[row]), axes)
-        axes.set(xlabel="", ylabel="")
-    figure.supxlabel("azimuth (deg)", fontsize="medium")
-    figure.supylabel("elevation (deg)", fontsize="medium")
+    figure = draw_gallery(
+        result,
+        rows,
+        plot_map,
+        xlabel=AZIMUTH_LABEL,
+        ylabel=ELEVATION_LABEL,
+        panel_height_in=1.65,
+    )
+    panels = list(figure.axes)
     is_energy = (result.neurons["map_used"].iloc[rows] == "energy").to_numpy()
     # Two scales stand one above the other where there are two rows of panels to stand beside.
     has_two = is_energy.any() and not is_energy.all() and len(panels) > GALLERY_COLUMNS
@@ -102,15 +98,7 @@ def plot_gallery(result: Result, neurons: Iterable[int] | None = None) -> Figure
 def plot_population(result: Result) -> Figure:
     """Draw where a population looks, how wide its fields are, and how many could be mapped.
 
-    Parameters
-    ----------
-    result : Result
-        Of the retinotopy experiment, with any number of neurons.
-
-    Returns
-    -------
-    Figure
-        With two more panels where every neuron's place in cortex is known.
+    With two more panels where every neuron's place in cortex is known.
     """
     has_cortex = has_positions(result.neurons)
     layout: list[Any] = [["centers", "status"], ["widths", "reliability"]]
@@ -135,18 +123,7 @@ def plot_population(result: Result) -> Figure:
 def plot_centers(result: Result, axes: Axes | None = None) -> Axes:
     """Draw fitted centers on the screen, colored by the reliability of the map that was used.
 
-    Parameters
-    ----------
-    result : Result
-        Of the retinotopy experiment.
-    axes : Axes, optional
-        Where; a new figure when left out.
-
-    Returns
-    -------
-    Axes
-        In degrees, with the outline of the monitor. Only neurons of status "ok" are drawn; the
-        title counts the others.
+    In degrees, with the outline of the monitor. The title counts the neurons without a center.
     """
     axes = new_axes(axes)
     draw_centers(
@@ -203,7 +180,7 @@ def draw_centers(
     axes.axvline(0, color=LIGHT_GRAY, linewidth=0.5, zorder=0)
     axes.set(xlim=1.06 * edges_x, ylim=1.06 * edges_y, aspect="equal")
     axes.set(xticks=_ticks_within(edges_x), yticks=_ticks_within(edges_y))
-    axes.set(xlabel="azimuth (deg)", ylabel="elevation (deg)")
+    axes.set(xlabel=AZIMUTH_LABEL, ylabel=ELEVATION_LABEL)
     lost_count = int((table["status"] == lost[0]).sum())
     counts = [
         (int(ok.sum()), "centers"),
@@ -216,21 +193,9 @@ def draw_centers(
 
 @style()
 def plot_widths(result: Result, axes: Axes | None = None) -> Axes:
-    """Draw the distribution of both standard deviations of the fitted Gaussians, in degrees.
-
-    Parameters
-    ----------
-    result : Result
-        Of the retinotopy experiment; neurons of status "ok" are counted.
-    axes : Axes, optional
-        Where; a new figure when left out.
-
-    Returns
-    -------
-    Axes
-    """
+    """Draw the distribution of both standard deviations of the fitted Gaussians, in degrees."""
     axes = new_axes(axes)
-    table = result.neurons[is_ok(result.neurons)]
+    table = ok_neurons(result)
     widths = {"major axis": table["sigma_major_deg"], "minor axis": table["sigma_minor_deg"]}
     plot_histogram(
         axes,
@@ -247,16 +212,7 @@ def plot_widths(result: Result, axes: Axes | None = None) -> Axes:
 def plot_reliability(result: Result, axes: Axes | None = None) -> Axes:
     """Draw the distribution of the split-half reliability of both maps, and the threshold.
 
-    Parameters
-    ----------
-    result : Result
-        Of the retinotopy experiment; all neurons are counted.
-    axes : Axes, optional
-        Where; a new figure when left out.
-
-    Returns
-    -------
-    Axes
+    All neurons are counted.
     """
     axes = new_axes(axes)
     table = result.neurons
@@ -284,22 +240,15 @@ def plot_reliability(result: Result, axes: Axes | None = None) -> Axes:
 def plot_cortex(result: Result, coordinate: str, axes: Axes | None = None) -> Axes:
     """Draw neurons where they lie in cortex, colored by where they look.
 
+    Their table has ``x_um`` and ``y_um``. Arguments as in :mod:`insilico.figures.panels`, and:
+
     Parameters
     ----------
-    result : Result
-        Of the retinotopy experiment, with ``x_um`` and ``y_um`` in its neurons table.
     coordinate : {"azimuth", "elevation"}
         What the color shows.
-    axes : Axes, optional
-        Where; a new figure when left out.
-
-    Returns
-    -------
-    Axes
-        Only neurons of status "ok" are drawn.
     """
     axes = new_axes(axes)
-    table = result.neurons[is_ok(result.neurons)]
+    table = ok_neurons(result)
     values = table[{"azimuth": "x_deg", "elevation": "y_deg"}[coordinate]].to_numpy(float)
     limits = np.quantile(values, [0.02, 0.98]) if len(values) else np.array([0.0, 1.0])
     scale = _scatter(axes, table[["x_um", "y_um"]], values, limits=(limits[0], limits[1]))
@@ -310,7 +259,11 @@ def plot_cortex(result: Result, coordinate: str, axes: Axes | None = None) -> Ax
 
 
 def default_rows(table: pd.DataFrame) -> IntArray:
-    """Return the rows of the neurons that a gallery shows by itself; see :func:`plot_gallery`."""
+    """Return the rows of neurons of status "ok", spread over the reliability of their maps.
+
+    Half with a linear and half with an energy map as far as there are. Neurons of any status where
+    none is "ok".
+    """
     ok = is_ok(table)
     candidates = np.flatnonzero(ok) if ok.any() else np.arange(len(table))
     is_energy = (table["map_used"].iloc[candidates] == "energy").to_numpy()

@@ -10,23 +10,23 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from insilico.figures.panels import (
+from insilico.figures.galleries import (
     GALLERY_COUNT,
     IntArray,
+    draw_gallery,
     gallery_rows,
-    letter_panels,
-    new_gallery,
-    plot_histogram,
-    plot_status,
+    neuron_title,
     response_label,
     spread_over_ranks,
 )
+from insilico.figures.panels import letter_panels, plot_histogram, plot_status
 from insilico.figures.style import GRAY, PAGE_WIDTH_IN, cycle_color, new_axes, style
 from insilico.fits.size_curves import evaluate_hole_curve, evaluate_size_curve
 from insilico.results import Result
 
 FloatArray = np.ndarray[Any, np.dtype[np.float64]]
 
+DIAMETER_LABEL = "diameter of disc or hole (deg)"
 #: What is drawn, by the name a reader knows it by.
 ARRANGED = {"center": "classical", "inverse": "inverse (hole)"}
 #: Parameters that redraw a fitted curve, and our columns that hold them.
@@ -50,63 +50,26 @@ EQUAL_INDEX = 0.5
 def plot_gallery(result: Result, neurons: Iterable[int] | None = None) -> Figure:
     """Draw classical and inverse curves of single neurons with their fits.
 
-    Parameters
-    ----------
-    result : Result
-        Of the size experiment.
-    neurons : iterable of int, optional
-        Indices in the mouse. When left out, up to 12 neurons with a fitted classical curve: half of
-        them with answers to holes, where there are as many, evenly spaced in the rank of their
-        suppression index from highest to lowest. Neurons of any status where none is fitted.
-
-    Returns
-    -------
-    Figure
-
-    Raises
-    ------
-    NotFittedError
-        If the result does not hold a neuron.
+    Chosen as :func:`default_rows` says; see :mod:`insilico.figures.galleries`.
     """
-    rows = gallery_rows(result, neurons, default_rows(result.neurons))
-    figure, panels = new_gallery(len(rows), panel_height_in=1.4)
-    for axes, row in zip(panels, rows, strict=True):
-        plot_curves(result, int(result.neurons["neuron"].iloc[row]), axes)
-        axes.set(xlabel="", ylabel="")
-    figure.supxlabel("diameter of disc or hole (deg)", fontsize="medium")
-    figure.supylabel(response_label(result), fontsize="medium")
-    by_label: dict[str, Any] = {}
-    for axes in panels:
-        handles, labels = axes.get_legend_handles_labels()
-        by_label |= dict(zip(labels, handles, strict=True))
-    columns = 4 if len(rows) >= 3 else 2
-    figure.legend(by_label.values(), by_label.keys(), loc="outside upper center", ncols=columns)
-    return figure
+    return draw_gallery(
+        result,
+        gallery_rows(result, neurons, default_rows(result.neurons)),
+        plot_curves,
+        xlabel=DIAMETER_LABEL,
+        ylabel=response_label(result),
+        panel_height_in=1.4,
+        legend_columns=4,
+    )
 
 
 @style()
 def plot_curves(result: Result, neuron: int, axes: Axes | None = None) -> Axes:
     """Draw one neuron's mean responses to discs and holes, with fits and preferred sizes.
 
-    Parameters
-    ----------
-    result : Result
-        Of the size experiment.
-    neuron : int
-        Index in the mouse.
-    axes : Axes, optional
-        Where; a new figure when left out.
-
-    Returns
-    -------
-    Axes
-        Thin bars are the spread over phases, or where trials repeat one standard error; triangles
-        mark preferred sizes. A hole of 0 degrees is the full field.
-
-    Raises
-    ------
-    NotFittedError
-        If the result does not hold the neuron.
+    Thin bars are the spread over phases, or where trials repeat one standard error; triangles mark
+    preferred sizes. A hole of 0 degrees is the full field. Arguments as in
+    :mod:`insilico.figures.galleries`.
     """
     row = result.row(neuron)
     table = result.neurons.iloc[row]
@@ -139,7 +102,7 @@ def plot_curves(result: Result, neuron: int, axes: Axes | None = None) -> Axes:
     axes.set_xticks(np.arange(0, diameter_deg.max() + 1, 30))
     axes.locator_params(axis="y", nbins=4)
     axes.set(
-        xlabel="diameter of disc or hole (deg)",
+        xlabel=DIAMETER_LABEL,
         ylabel=response_label(result),
         title=_title(table),
     )
@@ -158,31 +121,18 @@ def _plot_fit(axes: Axes, result: Result, table: pd.Series, name: str, baseline:
     if not np.isfinite(fitted).all():
         return
     axes.plot(dense_deg, fitted + baseline, color=color, linewidth=0.9, label=f"{label}, fit")
-    axes.plot(
-        table[f"{prefix}preferred_size_deg"],
-        1.0,
-        "v",
-        color=color,
-        markersize=4,
-        transform=axes.get_xaxis_transform(),
-        clip_on=False,
-        label=f"{label}, preferred",
-    )
+    _mark_above(axes, table[f"{prefix}preferred_size_deg"], color, label=f"{label}, preferred")
+
+
+def _mark_above(axes: Axes, size_deg: float, color: str, **looks: Any) -> None:
+    """Draw a triangle on the upper border of a panel."""
+    above: dict[str, Any] = {"transform": axes.get_xaxis_transform(), "clip_on": False}
+    axes.plot([size_deg], [1.0], "v", color=color, markersize=4, **above, **looks)
 
 
 @style()
 def plot_population(result: Result) -> Figure:
-    """Draw mean curves of a population, and what it prefers.
-
-    Parameters
-    ----------
-    result : Result
-        Of the size experiment, with any number of neurons.
-
-    Returns
-    -------
-    Figure
-    """
+    """Draw mean curves of a population, and what it prefers."""
     figure = Figure(figsize=(PAGE_WIDTH_IN, 0.6 * PAGE_WIDTH_IN))
     panels = figure.subplot_mosaic(
         [["all", "holes", "sizes"], ["suppression", "index", "status"]],
@@ -202,20 +152,14 @@ def plot_population(result: Result) -> Figure:
 def plot_mean_curves(result: Result, group: str, axes: Axes | None = None) -> Axes:
     """Draw the mean of normalized curves over neurons.
 
+    Mean and standard error over neurons of responses above gray, each neuron's in shares of its
+    largest classical one; triangles mark the median preferred sizes. Arguments as in
+    :mod:`insilico.figures.panels`, and:
+
     Parameters
     ----------
-    result : Result
-        Of the size experiment.
     group : {"all", "hole_responsive"}
         Over which neurons of a fitted classical curve.
-    axes : Axes, optional
-        Where; a new figure when left out.
-
-    Returns
-    -------
-    Axes
-        Mean and standard error over neurons of responses above gray, each neuron's in shares of its
-        largest classical one; triangles mark the median preferred sizes.
     """
     axes = new_axes(axes)
     curves = result.tables["population_curves"]
@@ -241,18 +185,10 @@ def plot_mean_curves(result: Result, group: str, axes: Axes | None = None) -> Ax
         prefix = "" if name == "center" else "inverse_"
         sizes = table[f"{prefix}preferred_size_deg"].dropna()
         if len(sizes):
-            axes.plot(
-                sizes.median(),
-                1.0,
-                "v",
-                color=color,
-                markersize=4,
-                transform=axes.get_xaxis_transform(),
-                clip_on=False,
-            )
+            _mark_above(axes, sizes.median(), color)
     which = {"all": "all fitted", "hole_responsive": "hole-responsive"}[group]
     axes.set(
-        xlabel="diameter of disc or hole (deg)",
+        xlabel=DIAMETER_LABEL,
         ylabel="response above gray\n(of largest classical)",
         title=f"{which}, N = {len(table):,}",
     )
@@ -268,17 +204,8 @@ def plot_mean_curves(result: Result, group: str, axes: Axes | None = None) -> Ax
 def plot_preferred_sizes(result: Result, axes: Axes | None = None) -> Axes:
     """Draw the distributions of preferred discs and holes.
 
-    Parameters
-    ----------
-    result : Result
-        Of the size experiment; fitted neurons are counted, for holes those that answer to them.
-    axes : Axes, optional
-        Where; a new figure when left out.
-
-    Returns
-    -------
-    Axes
-        The remark is the test between both sizes of the same neurons.
+    Of fitted neurons, for holes those that answer to them. The remark is the test between both
+    sizes of the same neurons.
     """
     axes = new_axes(axes)
     table = _fitted(result)
@@ -303,19 +230,7 @@ def plot_preferred_sizes(result: Result, axes: Axes | None = None) -> Axes:
 
 @style()
 def plot_suppression(result: Result, axes: Axes | None = None) -> Axes:
-    """Draw the distribution of the suppression index.
-
-    Parameters
-    ----------
-    result : Result
-        Of the size experiment; fitted neurons are counted.
-    axes : Axes, optional
-        Where; a new figure when left out.
-
-    Returns
-    -------
-    Axes
-    """
+    """Draw the distribution of the suppression index of fitted neurons."""
     axes = new_axes(axes)
     table = _fitted(result)
     groups = {"": table["suppression_index"]}
@@ -340,18 +255,8 @@ def plot_suppression(result: Result, axes: Axes | None = None) -> Axes:
 def plot_inverse_tuning(result: Result, axes: Axes | None = None) -> Axes:
     """Draw the distribution of the inverse tuning index.
 
-    Parameters
-    ----------
-    result : Result
-        Of the size experiment; neurons that answer to holes are counted, and the others.
-    axes : Axes, optional
-        Where; a new figure when left out.
-
-    Returns
-    -------
-    Axes
-        0: no hole beats the full field; 1: no disc does. The remark is the test of those that
-        answer to holes against equal.
+    Of fitted neurons, those that answer to holes and the others. 0: no hole beats the full field;
+    1: no disc does. The remark is the test of those that answer to holes against equal.
     """
     axes = new_axes(axes)
     table = _fitted(result)
@@ -385,7 +290,10 @@ def draw_stimuli(axes: Axes) -> None:
 
 
 def default_rows(table: pd.DataFrame) -> IntArray:
-    """Return the rows of the neurons that a gallery shows by itself; see :func:`plot_gallery`."""
+    """Return the rows of neurons with a fitted classical curve, spread over their suppression.
+
+    Half of them answer to holes, where as many do. Neurons of any status where none is fitted.
+    """
     is_fitted = table["status"].isin(FITTED).to_numpy()
     if not is_fitted.any():
         return np.arange(min(len(table), GALLERY_COUNT))
@@ -424,9 +332,5 @@ def _test(result: Result, comparison: str, label: str, unit: str = "") -> str:
 
 
 def _title(table: pd.Series) -> str:
-    parts = [f"neuron {table['neuron']}"]
-    if np.isfinite(table["suppression_index"]):
-        parts.append(f"SI {table['suppression_index']:.2f}")
-    if table["status"] != "ok":
-        parts.append(str(table["status"]).replace("_", " "))
-    return " · ".join(parts)
+    index = table["suppression_index"]
+    return neuron_title(table, f"SI {index:.2f}" if np.isfinite(index) else "")

@@ -11,18 +11,22 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from insilico.figures.panels import (
-    GALLERY_COUNT,
-    IntArray,
+from insilico.figures.galleries import (
+    draw_gallery,
     gallery_rows,
-    is_ok,
+    in_words,
+    neuron_title,
+    ranked_rows,
+    response_label,
+)
+from insilico.figures.panels import (
+    draw_identity,
     letter_panels,
-    new_gallery,
+    ok_neurons,
     plot_histogram,
+    plot_points,
     plot_status,
     point_size,
-    response_label,
-    spread_over_ranks,
     upper_limit,
 )
 from insilico.figures.style import GRAY, PAGE_WIDTH_IN, cycle_color, new_axes, style
@@ -43,68 +47,29 @@ RAW_LIMITS, RAW_BINS = (-1.0, 1.0), 16
 def plot_gallery(result: Result, neurons: Iterable[int] | None = None) -> Figure:
     """Draw the responses of single neurons to each arrangement.
 
-    Parameters
-    ----------
-    result : Result
-        Of the surround experiment.
-    neurons : iterable of int, optional
-        Indices in the mouse. When left out, up to 12 neurons with status "ok", evenly spaced in the
-        rank of their modulation index at the highest contrast. Neurons of any status where none is
-        "ok".
-
-    Returns
-    -------
-    Figure
-
-    Raises
-    ------
-    NotFittedError
-        If the result does not hold a neuron.
+    Chosen by rank of the modulation index at the highest contrast; see
+    :mod:`insilico.figures.galleries`.
     """
-    table = result.neurons
-    candidates = np.flatnonzero(is_ok(table)) if is_ok(table).any() else np.arange(len(table))
-    default: IntArray = candidates[
-        spread_over_ranks(table["cmi_high"].iloc[candidates], GALLERY_COUNT)
-    ]
-    rows = gallery_rows(result, neurons, default)
-    figure, panels = new_gallery(len(rows), panel_height_in=1.5)
-    for axes, row in zip(panels, rows, strict=True):
-        plot_arrangements(result, int(table["neuron"].iloc[row]), axes)
-        axes.set(xlabel="", ylabel="")
-    figure.supxlabel("center and surround", fontsize="medium")
-    figure.supylabel(response_label(result), fontsize="medium")
-    by_label: dict[str, Any] = {}
-    for axes in figure.axes:
-        by_label |= dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
-    figure.legend(by_label.values(), by_label.keys(), loc="outside upper center", ncols=4)
-    return figure
+    return draw_gallery(
+        result,
+        gallery_rows(result, neurons, ranked_rows(result.neurons, "cmi_high")),
+        plot_arrangements,
+        xlabel="center and surround",
+        ylabel=response_label(result),
+        panel_height_in=1.5,
+        legend_columns=4,
+    )
 
 
 @style()
 def plot_arrangements(result: Result, neuron: int, axes: Axes | None = None) -> Axes:
     """Draw one neuron's mean responses to center, iso, cross and shift.
 
-    Parameters
-    ----------
-    result : Result
-        Of the surround experiment.
-    neuron : int
-        Index in the mouse.
-    axes : Axes, optional
-        Where; a new figure when left out.
-
-    Returns
-    -------
-    Axes
-        At the diameter that the indices are about, the highest contrast by the left axis and the
-        lowest by an axis of its own on the right, both with zero at one height; the response to
-        gray as a dotted line. Bars are standard errors where trials repeat; the thin ones of a
-        noiseless twin are standard deviations over directions and phases, and may be cut.
-
-    Raises
-    ------
-    NotFittedError
-        If the result does not hold the neuron.
+    At the diameter that the indices are about, the highest contrast by the left axis and the lowest
+    by an axis of its own on the right, both with zero at one height; the response to gray as a
+    dotted line. Bars are standard errors where trials repeat; the thin ones of a noiseless twin are
+    standard deviations over directions and phases, and may be cut. Arguments as in
+    :mod:`insilico.figures.galleries`.
     """
     row, axes = result.row(neuron), new_axes(axes)
     arrays = result.arrays.isel(neuron=row)
@@ -139,17 +104,7 @@ def plot_arrangements(result: Result, neuron: int, axes: Axes | None = None) -> 
 
 @style()
 def plot_population(result: Result) -> Figure:
-    """Draw how surrounds modulate a population, and how that changes with contrast.
-
-    Parameters
-    ----------
-    result : Result
-        Of the surround experiment, with any number of neurons.
-
-    Returns
-    -------
-    Figure
-    """
+    """Draw how surrounds modulate a population, and how that changes with contrast."""
     figure = Figure(figsize=(PAGE_WIDTH_IN, 0.68 * PAGE_WIDTH_IN))
     names: list[Any] = [
         ["scatter", "index", "evoked"],
@@ -172,40 +127,25 @@ def plot_population(result: Result) -> Figure:
 def plot_iso_against_cross(result: Result, axes: Axes | None = None) -> Axes:
     """Draw iso against cross responses, a point a neuron and contrast.
 
-    Parameters
-    ----------
-    result : Result
-        Of the surround experiment; neurons of status "ok" are drawn.
-    axes : Axes, optional
-        Where; a new figure when left out.
-
-    Returns
-    -------
-    Axes
-        Above the baseline, over the response to the center at the highest contrast; the largest
-        half percent stand on the border. With the paired test of the table "population".
+    Above the baseline, over the response to the center at the highest contrast; the largest half
+    percent stand on the border. With the paired test of the table "population".
     """
-    axes, table = new_axes(axes), _counted(result)
+    axes, table = new_axes(axes), ok_neurons(result)
     columns = [f"{name}_relative_{end}" for name in ("cross", "iso") for end in _ends(result)]
     limit = max(1.0, upper_limit(table[columns].to_numpy(), step=0.5))
     lowest = 0.0
     for index, end in enumerate(_ends(result)):
         cross, iso = (table[f"{name}_relative_{end}"].to_numpy(float) for name in ("cross", "iso"))
         lowest = min(lowest, *_finite(cross), *_finite(iso), 0.0)
-        axes.scatter(
+        plot_points(
+            axes,
             np.clip(cross, -limit, limit),
             np.clip(iso, -limit, limit),
-            s=point_size(len(table)),
             color=cycle_color(index),
-            alpha=0.7,
-            linewidths=0,
             label=_test_label(result, "cross - iso", end),
         )
-    low = max(lowest, -limit) * 1.05
     # Headroom for the legend.
-    top = 1.3 * limit
-    axes.axline((0, 0), slope=1, color=GRAY, linewidth=0.7, zorder=0)
-    axes.set(xlim=(low, top), ylim=(low, top), aspect="equal")
+    draw_identity(axes, max(lowest, -limit) * 1.05, 1.3 * limit)
     axes.set(
         title=f"iso and cross, N = {len(table):,}",
         xlabel="cross (of high center)",
@@ -217,28 +157,22 @@ def plot_iso_against_cross(result: Result, axes: Axes | None = None) -> Axes:
 
 @style()
 def plot_index(result: Result, axes: Axes | None = None, *, above_baseline: bool = False) -> Axes:
-    """Draw the distribution of the contextual modulation index.
+    """Draw the distribution of the contextual modulation index, with its medians.
+
+    Arguments as in :mod:`insilico.figures.panels`, and:
 
     Parameters
     ----------
-    result : Result
-        Of the surround experiment; neurons of status "ok" are counted.
-    axes : Axes, optional
-        Where; a new figure when left out.
     above_baseline : bool
         The index of responses above the baseline; else that of the raw responses, as published.
-
-    Returns
-    -------
-    Axes
-        Triangles at the medians.
     """
-    axes, table = new_axes(axes), _counted(result)
+    axes, table = new_axes(axes), ok_neurons(result)
     name = "cmi_above_baseline" if above_baseline else "cmi"
-    groups = {
-        _test_label(result, name, end): table[f"{name}_{end}"].to_numpy(float)
-        for end in _ends(result)
-    }
+    ends = _ends(result)
+    groups = {_test_label(result, name, end): table[f"{name}_{end}"] for end in ends}
+    tests = result.tables["population"]
+    tests = tests[tests["comparison"] == name]
+    effects = dict(zip(tests["contrast"], tests["effect"], strict=True))
     plot_histogram(
         axes,
         groups,
@@ -246,22 +180,9 @@ def plot_index(result: Result, axes: Axes | None = None, *, above_baseline: bool
         bin_count=INDEX_BINS if above_baseline else RAW_BINS,
         title="modulation above baseline" if above_baseline else "modulation index",
         xlabel="(cross − iso) / (cross + iso)",
+        medians=[effects.get(_contrast(result, end), np.nan) for end in ends],
     )
     axes.axvline(0, color=GRAY, linewidth=0.7, zorder=0)
-    for index, end in enumerate(_ends(result)):
-        tests = result.tables["population"]
-        row = tests[(tests["comparison"] == name) & (tests["contrast"] == _contrast(result, end))]
-        axes.plot(
-            row["effect"],
-            [0.02],
-            "v",
-            color=cycle_color(index),
-            markersize=5,
-            transform=axes.get_xaxis_transform(),
-            markeredgecolor="white",
-            markeredgewidth=0.5,
-            zorder=4,
-        )
     return axes
 
 
@@ -269,20 +190,10 @@ def plot_index(result: Result, axes: Axes | None = None, *, above_baseline: bool
 def plot_suppression(result: Result, axes: Axes | None = None) -> Axes:
     """Draw how much of the center's response each surround takes away.
 
-    Parameters
-    ----------
-    result : Result
-        Of the surround experiment; neurons of status "ok" are drawn.
-    axes : Axes, optional
-        Where; a new figure when left out.
-
-    Returns
-    -------
-    Axes
-        Boxes from the first to the third quartile with the median; whiskers to the last value
-        within 1.5 times their length; values beyond are not drawn.
+    Boxes from the first to the third quartile with the median; whiskers to the last value within
+    1.5 times their length; values beyond are not drawn.
     """
-    axes, table = new_axes(axes), _counted(result)
+    axes, table = new_axes(axes), ok_neurons(result)
     ends = _ends(result)
     for index, end in enumerate(ends):
         values = [_finite(table[f"{name}_suppression_{end}"]) for name in SURROUNDED]
@@ -316,34 +227,26 @@ def plot_suppression(result: Result, axes: Axes | None = None) -> Axes:
 def plot_contrasts(result: Result, axes: Axes | None = None) -> Axes:
     """Draw the modulation index at the highest against that at the lowest contrast.
 
-    Parameters
-    ----------
-    result : Result
-        Of the surround experiment; neurons of status "ok" are drawn.
-    axes : Axes, optional
-        Where; a new figure when left out.
-
-    Returns
-    -------
-    Axes
-        Neurons that look like a flip filled; with the paired test of the table "population".
+    Neurons that look like a flip filled; with the paired test of the table "population".
     """
-    axes, table = new_axes(axes), _counted(result)
+    axes, table = new_axes(axes), ok_neurons(result)
     looks = table["is_flip"].to_numpy(bool)
     for chosen, face in ((~looks, "none"), (looks, cycle_color(2))):
-        axes.scatter(
+        plot_points(
+            axes,
             table["cmi_low"].to_numpy(float)[chosen],
             table["cmi_high"].to_numpy(float)[chosen],
             s=point_size(len(table)),
             facecolors=face,
             edgecolors=GRAY if face == "none" else face,
             linewidths=0.6,
+            alpha=1,
             label=f"{'flip' if face != 'none' else 'no flip'}, {int(chosen.sum()):,}",
         )
     for line in (axes.axhline, axes.axvline):
         line(0, color=GRAY, linewidth=0.5, zorder=0)
-    axes.axline((0, 0), slope=1, color=GRAY, linewidth=0.7, zorder=0)
-    axes.set(xlim=(-1.05, 1.05), ylim=(-1.05, 1.05), aspect="equal", title="index and contrast")
+    draw_identity(axes, -1.05, 1.05)
+    axes.set(title="index and contrast")
     test = _p_text(result, "cmi at the highest - lowest contrast")
     axes.set(xlabel="\n".join(filter(None, ["index, low contrast", test])))
     axes.set(ylabel="index, high contrast")
@@ -355,18 +258,8 @@ def plot_contrasts(result: Result, axes: Axes | None = None) -> Axes:
 def plot_flips(result: Result, axes: Axes | None = None) -> Axes:
     """Draw the share of neurons that look like a flip, by the threshold asked for.
 
-    Parameters
-    ----------
-    result : Result
-        Of the surround experiment.
-    axes : Axes, optional
-        Where; a new figure when left out.
-
-    Returns
-    -------
-    Axes
-        With the interval over neurons; where trials repeat, also the share with iso and cross
-        exchanged at random, and the share confirmed on other trials.
+    With the interval over neurons; where trials repeat, also the share with iso and cross exchanged
+    at random, and the share confirmed on other trials.
     """
     axes, shares = new_axes(axes), result.tables["flips"]
     threshold = 100 * shares["threshold"]
@@ -396,10 +289,6 @@ def plot_flips(result: Result, axes: Axes | None = None) -> Axes:
     axes.set_ylim(bottom=0, top=1.35 * max(10.0, axes.get_ylim()[1]))
     axes.legend(loc="upper right", fontsize="x-small")
     return axes
-
-
-def _counted(result: Result) -> pd.DataFrame:
-    return result.neurons[is_ok(result.neurons)]
 
 
 def _ends(result: Result) -> tuple[str, ...]:
@@ -455,13 +344,9 @@ def _limit(sides: list[Axes], arrays: list[xr.Dataset]) -> None:
 
 
 def _title(row: pd.Series) -> str:
-    lines = [f"neuron {row['neuron']}"]
-    if row["status"] != "ok":
-        lines[0] += f" · {str(row['status']).replace('_', ' ')}"
-    elif row["is_flip"]:
-        tested = str(row["flip_status"]).replace("_", " ")
-        lines[0] += f" · flip, {tested}" if "confirmed" in tested else " · flip"
+    remark = ""
+    if row["status"] == "ok" and row["is_flip"]:
+        tested = in_words(row["flip_status"])
+        remark = f"flip, {tested}" if "confirmed" in tested else "flip"
     known = [f"{row[name]:.2f}" for name in ("cmi_high", "cmi_low") if np.isfinite(row[name])]
-    if known:
-        lines.append(f"CMI {' / '.join(known)}")
-    return "\n".join(lines)
+    return neuron_title(row, f"CMI {' / '.join(known)}" if known else "", remark=remark)
