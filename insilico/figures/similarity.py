@@ -13,16 +13,15 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from insilico.figures.panels import (
+from insilico.figures.galleries import (
     GALLERY_COUNT,
     IntArray,
     gallery_rows,
     is_ok,
-    letter_panels,
     new_gallery,
-    plot_status,
     spread_over_ranks,
 )
+from insilico.figures.panels import letter_panels, plot_status
 from insilico.figures.style import (
     GRAY,
     LIGHT_GRAY,

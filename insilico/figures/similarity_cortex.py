@@ -10,7 +10,8 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Colormap, LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
 
-from insilico.figures.panels import is_ok, letter_panels, point_size
+from insilico.figures.galleries import is_ok
+from insilico.figures.panels import letter_panels, point_size
 from insilico.figures.similarity import UM, plot_along
 from insilico.figures.style import PAGE_WIDTH_IN, SEQUENTIAL_MAP, new_axes, style
 from insilico.results import Result
