@@ -26,6 +26,7 @@ def run(
     set_: Annotated[list[str] | None, cyclopts.Parameter(name="--set")] = None,
     behavior: Literal["mean", "quiet", "running"] = "mean",
     device: str = "auto",
+    plan: Literal["auto", "plain"] = "auto",
     jobs: int | None = None,
 ) -> None:
     """Run experiments on a twin or on a recording, and save tables, arrays and figures.
@@ -62,6 +63,8 @@ def run(
         the animal's own.
     device : str
         cpu, cuda or mps; auto takes a GPU where there is one.
+    plan : str
+        auto computes what reaches the answers; plain computes everything, for comparison.
     jobs : int, optional
         Processes for fits; all processors when left out.
     """
@@ -85,7 +88,12 @@ def run(
         shown = the_recording(recording, model=model, mouse=mouse)
         skipped = run_recorded(questions, shown, metadata=metadata, **options)
     else:
-        twin: dict[str, Any] = {"mouse": mouse, "behavior": behavior, "device": device}
+        twin: dict[str, Any] = {
+            "mouse": mouse,
+            "behavior": behavior,
+            "device": device,
+            "plan": plan,
+        }
         skipped = _run_twin(questions, model, **twin, **options)
     print(f"all figures on one page: {write_gallery(out, skipped)}")
 
@@ -97,6 +105,7 @@ def _run_twin(
     mouse: str | None,
     behavior: str,
     device: str,
+    plan: Literal["auto", "plain"],
     out: Path,
     protocols: Mapping[str, Path | str],
     overrides: Mapping[str, Mapping[str, Any]],
@@ -145,6 +154,7 @@ def _run_twin(
                 mouse=mouse,
                 neurons=neurons,
                 behavior=behavior,
+                plan=plan,
                 given=given,
                 out=out,
                 jobs=jobs,
