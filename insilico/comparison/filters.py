@@ -128,7 +128,7 @@ def _selective(reference: pd.DataFrame, other: pd.DataFrame) -> tuple[str, BoolA
     mask = (reference[index] >= SELECTIVE_INDEX).to_numpy(bool)
     asked = f"{index.upper()} ≥ {SELECTIVE_INDEX:g}"
     if f"{index}_q" in reference:
-        mask &= (reference[f"{index}_q"] <= SELECTIVE_Q).to_numpy(bool)
+        mask = mask & (reference[f"{index}_q"] <= SELECTIVE_Q).to_numpy(bool)
         asked += f" with q ≤ {SELECTIVE_Q:g}"
     return asked, mask
 

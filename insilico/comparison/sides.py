@@ -19,6 +19,8 @@ from insilico.results import Result
 
 #: What tells a neuron.
 KEYS = ["mouse", "neuron"]
+#: Experiments about pairs of neurons: they have no number a neuron to compare.
+ABOUT_PAIRS = ("similarity",)
 #: The mouse of both sides where they are told to be one under two names.
 SAME_MOUSE = "same mouse"
 
@@ -168,8 +170,15 @@ def shared_experiments(first: Side, second: Side, wanted: Sequence[str] | None) 
     NotFittedError
         If one that is wanted is missing on a side, or the sides share none.
     """
-    shared = [name for name in first.results if name in second.results]
+    shared = [
+        name for name in first.results if name in second.results and name not in ABOUT_PAIRS
+    ]
     for name in wanted or []:
+        if name in ABOUT_PAIRS:
+            raise NotFittedError(
+                f"{name} is about pairs of neurons and has nothing to compare neuron by neuron; "
+                f"both runs have {', '.join(shared) or 'none'}"
+            )
         if name not in EXPERIMENTS:
             raise NotFittedError(
                 f"there is no experiment {name!r}; {nearest(name, shared)}both runs have "

@@ -281,7 +281,8 @@ def unanswered(recording: Recording, metadata: Path | None = None) -> dict[str, 
     return {
         name: f"the trials show {there}, and none of its stimuli"
         for name in EXPERIMENTS
-        if name not in able and not _builds_on(name, able, recording)
+        if name not in able
+        and not (_builds_on(name, able, recording) and _shows_nothing(name, recording))
     }
 
 
@@ -308,6 +309,15 @@ def _builds_on(experiment: str, others: Sequence[str], recording: Recording) -> 
     question = find_experiment(experiment)
     needed = question.requires(read_recorded_protocol(question), recording.kind)
     return bool(needed) and set(needed) <= set(others)
+
+
+def _shows_nothing(experiment: str, recording: Recording) -> bool:
+    """Whether an experiment has no stimuli of its own."""
+    question = find_experiment(experiment)
+    if recording.kind not in question.kinds:
+        return False
+    values = read_recorded_protocol(question)
+    return len(question.stimuli(values, recording.screen, recording.kind)) == 0
 
 
 def read_recorded_protocol(
