@@ -17,7 +17,7 @@ from insilico.figures.galleries import (
     IntArray,
     draw_gallery,
     gallery_rows,
-    in_words,
+    neuron_title,
     plot_means,
     ranked_rows,
     response_label,
@@ -280,13 +280,8 @@ def _parameters(fit: pd.Series, axis: str) -> dict[str, float]:
 
 
 def _title(fit: pd.Series) -> str:
-    parts = [f"neuron {fit['neuron']}"]
-    parts += [
-        f"{index.upper()} {fit[index]:.2f}" for index in ("osi", "dsi") if np.isfinite(fit[index])
-    ]
-    if fit["status"] != "ok":
-        return " · ".join(parts) + "\n" + in_words(fit["status"])
-    return " · ".join(parts)
+    known = [name for name in ("osi", "dsi") if np.isfinite(fit[name])]
+    return neuron_title(fit, *(f"{name.upper()} {fit[name]:.2f}" for name in known))
 
 
 def _polar_histogram(axes: Axes, direction_deg: FloatArray) -> None:

@@ -217,8 +217,17 @@ def plot_preferred_pairs(result: Result, axes: Axes | None = None) -> Axes:
         at = np.clip(temporal[-1] / speed, spatial[0], spatial[-1])
         is_inside = temporal[0] <= speed * at <= temporal[-1]
         if is_inside:
+            # Beside the line, within the panel.
+            is_top = at < spatial[-1]
             axes.annotate(
-                f"{speed}°/s", (at, speed * at), fontsize="small", color=GRAY, ha="right", va="top"
+                f"{speed}°/s",
+                (at, speed * at),
+                xytext=(-10, -1) if is_top else (-1, 2),
+                textcoords="offset points",
+                fontsize="small",
+                color=GRAY,
+                ha="right",
+                va="top" if is_top else "bottom",
             )
     x, y = table[f"preferred_{SPATIAL}"], table[f"preferred_{TEMPORAL}"]
     errors = None

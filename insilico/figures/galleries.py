@@ -31,6 +31,10 @@ IntArray = np.ndarray[Any, np.dtype[np.int64]]
 #: Panels of a gallery whose neurons were not named.
 GALLERY_COUNT = 12
 GALLERY_COLUMNS = 4
+#: Height of a line of a legend above a gallery, inches.
+LEGEND_LINE_IN = 0.13
+#: Width of a gallery of one panel, inches: its legend must fit.
+LEAST_WIDTH_IN = 2.5
 
 
 def draw_gallery(
@@ -73,17 +77,22 @@ def draw_gallery(
     figure.supxlabel(xlabel, fontsize="medium")
     figure.supylabel(ylabel, fontsize="medium")
     if legend_columns:
-        width = min(len(panels), GALLERY_COLUMNS) / GALLERY_COLUMNS
-        share_legend(figure, columns=max(1, round(legend_columns * width)))
+        columns = legend_columns * min(len(panels), GALLERY_COLUMNS) // GALLERY_COLUMNS
+        share_legend(figure, columns=max(1, columns))
     return figure
 
 
 def share_legend(figure: Figure, *, columns: int) -> None:
-    """Draw above a figure one legend of what its panels label, each label once."""
+    """Draw above a figure one legend of what its panels label, each label once.
+
+    The figure grows with the lines of the legend, so that its panels keep their height.
+    """
     by_label: dict[str, Any] = {}
     for axes in figure.axes:
         by_label |= dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
     figure.legend(by_label.values(), by_label.keys(), loc="outside upper center", ncols=columns)
+    lines = math.ceil(len(by_label) / columns)
+    figure.set_figheight(figure.get_figheight() + LEGEND_LINE_IN * max(0, lines - 1))
 
 
 def new_gallery(panel_count: int, *, panel_height_in: float) -> tuple[Figure, list[Axes]]:
@@ -92,7 +101,7 @@ def new_gallery(panel_count: int, *, panel_height_in: float) -> tuple[Figure, li
     rows = math.ceil(panel_count / columns)
     width_in = PAGE_WIDTH_IN * columns / GALLERY_COLUMNS
     # Half an inch holds what stands above and below the panels.
-    figure = Figure(figsize=(max(width_in, 2.2), rows * panel_height_in + 0.5))
+    figure = Figure(figsize=(max(width_in, LEAST_WIDTH_IN), rows * panel_height_in + 0.5))
     panels = list(figure.subplots(rows, columns, squeeze=False).flat)
     for unused in panels[panel_count:]:
         unused.remove()

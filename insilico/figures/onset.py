@@ -69,7 +69,7 @@ def plot_trace(result: Result, neuron: int, axes: Axes | None = None) -> Axes:
     row = result.row(neuron)
     table = result.neurons.iloc[row]
     axes = new_axes(axes)
-    _shade_stimulus(result, axes)
+    _shade_stimulus(result, axes, "stimulus")
     time_s = result.arrays["time_s"].to_numpy()
     for name, label in ARRANGED.items():
         selection = {"neuron": row, "arrangement": list(ARRANGED).index(name)}
@@ -99,9 +99,9 @@ def plot_trace(result: Result, neuron: int, axes: Axes | None = None) -> Axes:
     return axes
 
 
-def _shade_stimulus(result: Result, axes: Axes) -> None:
+def _shade_stimulus(result: Result, axes: Axes, label: str | None = None) -> None:
     stimulus_s = float(result.protocol["stimulus_s"])
-    axes.axvspan(0, stimulus_s, color=LIGHT_GRAY, alpha=0.35, linewidth=0, label="stimulus")
+    axes.axvspan(0, stimulus_s, color=LIGHT_GRAY, alpha=0.35, linewidth=0, label=label)
 
 
 def _plot_band(
@@ -168,7 +168,8 @@ def plot_mean_traces(result: Result, axes: Axes | None = None) -> Axes:
         time_s, mean, sem = (trace[key].to_numpy(float) for key in ("time_s", "mean", "sem"))
         _plot_band(axes, time_s, mean, sem, name)
     axes.set_xlim(max(table["time_s"].min(), -SHOWN_BEFORE_S), table["time_s"].max())
-    axes.set_ylim(-0.05, 1.25)
+    # Headroom for the legend.
+    axes.set_ylim(-0.05, 1.35)
     axes.legend(loc="upper right")
     axes.set(xlabel="time from onset (s)", ylabel="response (share of the rise)")
     axes.set_title(f"mean ± s.e.m., N = {int(table['neuron_count'].max()):,}")

@@ -108,7 +108,9 @@ def plot_histogram(
         title = f"{title}, {texts[0]}"
     else:
         labels = [f"{label}, {text}" for label, text in zip(groups, texts, strict=True)]
-        axes.legend(handles, labels, loc="upper right")
+        # Opaque: marks on the axis end behind it.
+        opaque: dict[str, Any] = {"frameon": True, "framealpha": 1, "edgecolor": "none"}
+        axes.legend(handles, labels, loc="upper right", **opaque)
         # Headroom, so that the legend covers no bar.
         most = int(np.ceil(most * (1 + LEGEND_LINE * len(groups))))
     remarks = [f"{beyond:,} beyond, in the outermost bins" if beyond else "", remark]

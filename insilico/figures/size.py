@@ -190,8 +190,9 @@ def plot_mean_curves(result: Result, group: str, axes: Axes | None = None) -> Ax
     axes.set(
         xlabel=DIAMETER_LABEL,
         ylabel="response above gray\n(of largest classical)",
-        title=f"{which}, N = {len(table):,}",
     )
+    # Triangles stand below it.
+    axes.set_title(f"{which}, N = {len(table):,}", pad=7)
     axes.set_xticks(np.arange(0, float(curves["diameter_deg"].max()) + 1, 30))
     low, high = axes.get_ylim()
     # Headroom for what stands above the curves.
@@ -332,5 +333,6 @@ def _test(result: Result, comparison: str, label: str, unit: str = "") -> str:
 
 
 def _title(table: pd.Series) -> str:
+    # On one line: triangles stand below it.
     index = table["suppression_index"]
-    return neuron_title(table, f"SI {index:.2f}" if np.isfinite(index) else "")
+    return neuron_title(table, remark=f"SI {index:.2f}" if np.isfinite(index) else "")

@@ -57,7 +57,7 @@ def plot_gallery(result: Result, neurons: Iterable[int] | None = None) -> Figure
         xlabel="center and surround",
         ylabel=response_label(result),
         panel_height_in=1.5,
-        legend_columns=4,
+        legend_columns=3,
     )
 
 

@@ -13,8 +13,9 @@ from matplotlib.figure import Figure
 
 from insilico.errors import NotFittedError
 from insilico.figures.direction import plot_tuning_curve
+from insilico.figures.galleries import gallery_rows, spread_over_ranks
 from insilico.figures.maps import plot_map
-from insilico.figures.panels import gallery_rows, point_size, spread_over_ranks
+from insilico.figures.panels import point_size
 from insilico.figures.style import LIGHT_GRAY, PAGE_WIDTH_IN, cycle_color, style
 from insilico.results import Result
 
@@ -144,7 +145,7 @@ def plot_beside(
             plot_map(results["retinotopy"], neuron, panels[row, column])
             curve = plot_tuning_curve(results["direction"], neuron, panels[row + 2, column])
             # The neuron's name stands above its column already.
-            curve.set_title(curve.get_title().partition(" · ")[2])
+            curve.set_title(curve.get_title().removeprefix(f"neuron {neuron}").lstrip(" ·\n"))
         # The same part of the screen.
         upper, lower = panels[0, column], panels[1, column]
         lower.set(xlim=upper.get_xlim(), ylim=upper.get_ylim())

@@ -62,7 +62,7 @@ def test_direction_selectivity_is_not_named_where_only_orientations_were_shown(
 ):
     row = direction.neurons.iloc[direction.row(2)]
     title = plot_tuning_curve(direction, 2).get_title()
-    assert title == f"neuron 2 · OSI {row['osi']:.2f} · DSI {row['dsi']:.2f}"
+    assert title == f"neuron 2\nOSI {row['osi']:.2f} · DSI {row['dsi']:.2f}"
     assert "DSI" not in plot_tuning_curve(orientation, 2).get_title()
     titles = [axes.get_title() for axes in plot_population(orientation).axes]
     assert not any("direction" in title for title in titles)
@@ -89,7 +89,7 @@ def test_neuron_without_a_fit_keeps_its_points_and_says_why(direction):
     table.loc[1, "status"] = "no_convergence"
     axes = plot_tuning_curve(direction, 1)
     assert list(lines_of(axes)) == ["mean response"]
-    assert axes.get_title().endswith("no convergence")
+    assert axes.get_title().startswith("neuron 1 · no convergence\n")
 
 
 def test_default_gallery_goes_from_most_to_least_selective(direction):

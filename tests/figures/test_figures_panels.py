@@ -1,14 +1,17 @@
-"""Histograms that count everybody, round degrees, evenly spread galleries."""
+"""Histograms that count everybody, points, medians, status bars and round degrees."""
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from insilico.figures.maps import label_degrees, round_degrees
 from insilico.figures.panels import (
+    draw_identity,
+    median_text,
     plot_histogram,
+    plot_points,
     plot_status,
-    spread_over_ranks,
     upper_limit,
 )
 from insilico.screen import Screen
@@ -67,19 +70,40 @@ def test_status_bars_count_every_neuron(retinotopy):
     assert [text.get_text() for text in axes.texts] == ["2 (20.0%)", "5 (50.0%)", "3 (30.0%)"]
 
 
-def test_spread_covers_best_and_worst_and_puts_missing_values_last():
-    values = np.array([0.2, 0.9, np.nan, 0.5, 0.1])
-    assert list(values[spread_over_ranks(values[[0, 1, 3, 4]], 2)[:1]]) == [0.9]
-    chosen = spread_over_ranks(values, 3)
-    assert chosen[0] == 1
-    assert chosen[-1] == 2
-    assert len(spread_over_ranks(values, 12)) == 5
+def test_triangles_stand_at_the_medians_in_the_colors_of_the_groups():
+    axes = histogram({"a": [0.1, 0.2], "b": [0.7]}, limits=(0, 1), medians=[0.15, 0.7])
+    assert [line.get_xdata()[0] for line in axes.lines] == [0.15, 0.7]
+    outlines = [patch.get_edgecolor()[:3] for patch in axes.patches[1::2]]
+    assert [to_rgb(line.get_color()) for line in axes.lines] == outlines
 
 
-def test_spread_never_repeats_a_neuron():
-    for count in range(1, 14):
-        chosen = spread_over_ranks(np.arange(13.0), count)
-        assert len(set(chosen)) == count
+@pytest.mark.parametrize(
+    ("row", "text"),
+    [
+        ((np.nan, np.nan, np.nan), "no neuron"),
+        ((0.5, np.nan, np.nan), "median 0.50"),
+        ((0.5, 0.25, 1.0), "median 0.50 [0.25, 1.00]"),
+    ],
+)
+def test_median_is_written_with_its_interval_as_far_as_known(row, text):
+    assert median_text(dict(zip(("median", "ci_low", "ci_high"), row, strict=True))) == text
+
+
+def test_errors_of_points_lie_along_their_own_axes():
+    axes = Figure().subplots()
+    plot_points(axes, [1.0], [2.0], errors=([0.1], [0.5]))
+    across, along = axes.containers[0].lines[2]
+    np.testing.assert_allclose(np.ptp(across.get_segments()[0], axis=0), [0.2, 0])
+    np.testing.assert_allclose(np.ptp(along.get_segments()[0], axis=0), [0, 1.0])
+    np.testing.assert_allclose(axes.collections[-1].get_offsets(), [[1.0, 2.0]])
+
+
+def test_identity_line_runs_from_corner_to_corner():
+    axes = Figure().subplots()
+    draw_identity(axes, -1, 3)
+    assert axes.get_xlim() == axes.get_ylim() == (-1, 3)
+    assert axes.get_aspect() == 1
+    np.testing.assert_allclose(axes.lines[0].get_xydata(), [[-1, -1], [3, 3]])
 
 
 @pytest.mark.parametrize("low", [-47.3, -3.1, 0.0, 21.8])
