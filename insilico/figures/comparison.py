@@ -12,14 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from insilico.errors import NotFittedError
-from insilico.figures.panels import (
-    IntArray,
-    bin_count_for,
-    letter_panels,
-    point_size,
-    spread_over_ranks,
-    upper_limit,
-)
+from insilico.figures.galleries import IntArray, spread_over_ranks
+from insilico.figures.panels import bin_count_for, letter_panels, point_size, upper_limit
 from insilico.figures.style import GRAY, PAGE_WIDTH_IN, cycle_color, new_axes, style
 from insilico.figures.validation import wrap_to
 from insilico.results import Result

@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 from scipy.stats import gaussian_kde
 
+from insilico.figures.galleries import is_ok
 from insilico.figures.maps import screen_of
-from insilico.figures.panels import is_ok
 from insilico.figures.style import GRAY, new_axes, style
 from insilico.results import Result
 
