@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from insilico.errors import NotFittedError
 from insilico.figures.galleries import IntArray, spread_over_ranks
@@ -21,7 +22,9 @@ from insilico.results import Result
 FloatArray = np.ndarray[Any, np.dtype[np.float64]]
 
 #: Panels in a row of :func:`plot_quantities`.
-COLUMNS = 4
+COLUMNS = 5
+#: Interquartile ranges from the quartiles to the end of an axis, at most.
+FENCE = 4.0
 #: Example neurons of :func:`plot_direction`.
 EXAMPLES = 4
 SIDES = ("reference", "other")
@@ -58,7 +61,7 @@ def plot_quantities(result: Result) -> Figure:
     rows = math.ceil(len(shown) / COLUMNS)
     columns = min(COLUMNS, len(shown))
     width_in = max(PAGE_WIDTH_IN * columns / COLUMNS, 3.4)
-    figure = Figure(figsize=(width_in, rows * 2.15 + 0.6))
+    figure = Figure(figsize=(width_in, rows * 1.95 + 0.6))
     for place, (_, row) in enumerate(shown.iterrows()):
         plot_quantity(result, row, figure.add_subplot(rows, columns, place + 1))
     figure.supxlabel(label_of(result, "reference"), fontsize="medium")
@@ -83,24 +86,34 @@ def plot_quantity(result: Result, row: pd.Series, axes: Axes | None = None) -> A
     Returns
     -------
     Axes
-        Angles of the other side lie within half a period of the reference.
+        Angles of the other side lie within half a period of the reference. Values far out, beyond
+        :data:`FENCE` times the interquartile range, stand on the border and are counted.
     """
     axes = new_axes(axes)
     values = counted_values(result, str(row["experiment"]), str(row["quantity"]))
     one, two = values["reference"].to_numpy(float), values["other"].to_numpy(float)
     period = None if pd.isna(row["period_deg"]) else float(row["period_deg"])
     two = wrap_to(two, one, period_deg=period)
-    if row["is_log"]:
-        axes.set(xscale="log", yscale="log")
-    axes.scatter(one, two, s=point_size(len(one)), color=cycle_color(0), linewidth=0, alpha=0.6)
     low, high = _square(np.concatenate([one, two]), is_log=bool(row["is_log"]))
+    beyond = int(((np.minimum(one, two) < low) | (np.maximum(one, two) > high)).sum())
+    points: dict[str, Any] = {"s": point_size(len(one)), "linewidth": 0, "alpha": 0.6}
+    axes.scatter(
+        np.clip(one, low, high), np.clip(two, low, high), color=cycle_color(0), **points
+    ).set_clip_on(False)
     axes.plot([low, high], [low, high], color="black", linewidth=0.6, zorder=0)
     axes.set(xlim=(low, high), ylim=(low, high), aspect="equal")
-    if not row["is_log"]:
+    if row["is_log"]:
+        axes.set(xscale="log", yscale="log")
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=5))
+            axis.set_major_formatter(StrMethodFormatter("{x:g}"))
+            axis.set_minor_formatter(NullFormatter())
+    else:
         axes.locator_params(nbins=4)
     unit = f" ({row['unit']})" if row["unit"] else ""
-    axes.set_title(f"{row['words']}{unit}\n{_count_text(row)}")
-    axes.set_xlabel(_agreement_text(row), fontsize="small")
+    axes.set_title(f"{row['words']}{unit}\n{_count_text(row)}", fontsize="small")
+    remark = f"\n{beyond:,} beyond, on the border" if beyond else ""
+    axes.set_xlabel(_agreement_text(row) + remark, fontsize="small")
     return axes
 
 
@@ -541,7 +554,8 @@ def _count_text(row: pd.Series) -> str:
     text = f"N = {row['neuron_count']:,}"
     if row["neuron_count"] < row["passing_count"]:
         text += f" of {row['passing_count']:,}"
-    return f"{text}, r = {row['correlation']:.2f}"
+    known = np.isfinite(row["correlation"])
+    return f"{text}, r = {row['correlation']:.2f}" if known else f"{text}, all equal"
 
 
 def _agreement_text(row: pd.Series) -> str:
@@ -553,9 +567,11 @@ def _agreement_text(row: pd.Series) -> str:
 
 def _square(values: FloatArray, *, is_log: bool) -> tuple[float, float]:
     """Return common limits of both axes."""
-    low, high = float(values.min()), float(values.max())
-    if is_log:
-        margin = max((high / low) ** 0.06, 1.05)
-        return low / margin, high * margin
-    margin = 0.06 * (high - low) or 0.5
-    return low - margin, high + margin
+    scaled = np.log(values) if is_log else values
+    quarter, three = np.quantile(scaled, [0.25, 0.75])
+    reach = FENCE * (three - quarter) or np.inf
+    low, high = max(scaled.min(), quarter - reach), min(scaled.max(), three + reach)
+    margin = 0.06 * (high - low) or 0.05 * abs(high) or 0.5
+    ends = np.array([low - margin, high + margin])
+    first, last = np.exp(ends) if is_log else ends
+    return float(first), float(last)

@@ -19,17 +19,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
-from insilico.figures.galleries import (  # noqa: F401
-    GALLERY_COLUMNS,
-    GALLERY_COUNT,
-    IntArray,
-    gallery_rows,
-    in_words,
-    is_ok,
-    new_gallery,
-    response_label,
-    spread_over_ranks,
-)
+from insilico.figures.galleries import in_words, is_ok
 from insilico.figures.style import GRAY, cycle_color, style
 from insilico.results import Result
 
