@@ -64,10 +64,10 @@ QUANTITIES: Mapping[str, tuple[Quantity, ...]] = {
         Quantity("f1_f0", "F1/F0"),
     ),
     "dots": (
-        Quantity("x_deg", "azimuth, dots", "deg"),
-        Quantity("y_deg", "elevation, dots", "deg"),
-        Quantity("sigma_major_deg", "field SD, dots, major", "deg"),
-        Quantity("sigma_minor_deg", "field SD, dots, minor", "deg"),
+        Quantity("x_deg", "azimuth (dots)", "deg"),
+        Quantity("y_deg", "elevation (dots)", "deg"),
+        Quantity("sigma_major_deg", "field SD (dots), major", "deg"),
+        Quantity("sigma_minor_deg", "field SD (dots), minor", "deg"),
         Quantity("ssi", "spatial selectivity"),
     ),
     "size": (
@@ -88,7 +88,7 @@ QUANTITIES: Mapping[str, tuple[Quantity, ...]] = {
         Quantity("exponent", "contrast exponent"),
     ),
     "frequency": (
-        Quantity("preferred_spatial_frequency_cpd", "spatial frequency", "cycles/deg", None, True),
+        Quantity("preferred_spatial_frequency_cpd", "spatial frequency", "cpd", None, True),
         Quantity("preferred_temporal_frequency_hz", "temporal frequency", "Hz", None, True),
         Quantity("spatial_bandwidth_octaves", "spatial bandwidth", "octaves"),
         Quantity("temporal_bandwidth_octaves", "temporal bandwidth", "octaves"),
@@ -97,7 +97,7 @@ QUANTITIES: Mapping[str, tuple[Quantity, ...]] = {
     "onset": (
         Quantity("center_latency_s", "latency, classical", "s"),
         Quantity("inverse_latency_s", "latency, hole", "s"),
-        Quantity("difference_s", "hole − classical latency", "s"),
+        Quantity("difference_s", "hole − classical", "s"),
     ),
 }
 

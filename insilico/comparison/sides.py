@@ -170,9 +170,7 @@ def shared_experiments(first: Side, second: Side, wanted: Sequence[str] | None) 
     NotFittedError
         If one that is wanted is missing on a side, or the sides share none.
     """
-    shared = [
-        name for name in first.results if name in second.results and name not in ABOUT_PAIRS
-    ]
+    shared = [name for name in first.results if name in second.results and name not in ABOUT_PAIRS]
     for name in wanted or []:
         if name in ABOUT_PAIRS:
             raise NotFittedError(
