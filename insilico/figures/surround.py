@@ -32,6 +32,8 @@ from insilico.figures.panels import (
 from insilico.figures.style import GRAY, PAGE_WIDTH_IN, cycle_color, new_axes, style
 from insilico.results import Result
 
+FloatArray = np.ndarray[Any, np.dtype[np.float64]]
+
 #: Ends of the contrasts, as the columns of the neurons table are called, and the order of colors.
 ENDS = ("high", "low")
 #: Arrangements whose suppression is drawn.
@@ -196,19 +198,11 @@ def plot_suppression(result: Result, axes: Axes | None = None) -> Axes:
     axes, table = new_axes(axes), ok_neurons(result)
     ends = _ends(result)
     for index, end in enumerate(ends):
-        values = [_finite(table[f"{name}_suppression_{end}"]) for name in SURROUNDED]
-        boxes = axes.boxplot(
-            values,
-            positions=np.arange(len(SURROUNDED)) + 0.36 * (index - (len(ends) - 1) / 2),
-            widths=0.3,
-            showfliers=False,
-            patch_artist=True,
-            manage_ticks=False,
-            medianprops={"color": "black"},
-        )
-        for box in boxes["boxes"]:
-            box.set(facecolor=cycle_color(index), alpha=0.6, linewidth=0.6)
-        boxes["boxes"][0].set_label(_contrast_label(result, end))
+        color, label = cycle_color(index), _contrast_label(result, end)
+        for place, name in enumerate(SURROUNDED):
+            values = _finite(table[f"{name}_suppression_{end}"])
+            at = place + 0.36 * (index - (len(ends) - 1) / 2)
+            _draw_box(axes, at, values, color, label=label if place == 0 else "")
     axes.axhline(0, color=GRAY, linewidth=0.7, zorder=0)
     axes.set_xticks(range(len(SURROUNDED)), SURROUNDED)
     axes.set(
@@ -221,6 +215,22 @@ def plot_suppression(result: Result, axes: Axes | None = None) -> Axes:
     axes.set_ylim(low, high + 0.3 * (high - low))
     axes.legend(loc="upper right", fontsize="x-small", borderpad=0)
     return axes
+
+
+def _draw_box(axes: Axes, place: float, values: FloatArray, color: str, *, label: str) -> None:
+    # matplotlib's own boxes look up a backend, and import pyplot with it.
+    low, median, high = np.quantile(values, [0.25, 0.5, 0.75]) if len(values) else [np.nan] * 3
+    looks: dict[str, Any] = {"edgecolor": "black", "linewidth": 0.6, "alpha": 0.6}
+    axes.bar(place, high - low, 0.3, bottom=low, color=color, label=label, **looks)
+    axes.plot([place - 0.15, place + 0.15], [median, median], color="black")
+    reach = 1.5 * (high - low)
+    for end, beyond in (
+        (low, values[(values < low) & (values >= low - reach)]),
+        (high, values[(values > high) & (values <= high + reach)]),
+    ):
+        if len(beyond):
+            last = beyond[np.abs(beyond - end).argmax()]
+            axes.plot([place, place], [end, last], color="black", linewidth=0.6)
 
 
 @style()
@@ -321,7 +331,7 @@ def _p_text(result: Result, comparison: str, contrast: float | None = None) -> s
     return f"p = {rows['p_value'].iloc[0]:.1g}"
 
 
-def _finite(values: Any) -> np.ndarray[Any, np.dtype[np.float64]]:
+def _finite(values: Any) -> FloatArray:
     known = np.asarray(values, float)
     return known[np.isfinite(known)]
 

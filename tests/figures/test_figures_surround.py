@@ -90,8 +90,13 @@ def test_a_twin_has_no_chance_level_of_flips():
 
 
 def test_boxes_stand_for_three_surrounds_at_each_contrast():
-    axes = plot_suppression(result_of())
+    result = result_of()
+    axes = plot_suppression(result)
     assert len(axes.patches) == 6
+    counted = result.neurons[result.neurons["status"] == "ok"]
+    low, high = counted["cross_suppression_high"].quantile([0.25, 0.75])
+    box = axes.patches[1]
+    assert [box.get_y(), box.get_y() + box.get_height()] == pytest.approx([low, high])
 
 
 def test_population_and_gallery_say_how_many():
