@@ -142,8 +142,6 @@ def plot_direction(result: Result) -> Figure:
         plot_curves(result, int(row), axes, kind=kinds[0])
     for axes in panels[1:]:
         axes.set_ylabel("")
-    for handle, side in zip(panels[0].get_legend_handles_labels()[0], SIDES, strict=True):
-        handle.set_label(f"{label_of(result, side)} ({side})")
     panels[0].legend(loc="upper right", fontsize="x-small")
     grid = lower.subplots(len(kinds), 4, squeeze=False)
     for line, kind in zip(grid, kinds, strict=True):
@@ -190,7 +188,7 @@ def plot_curves(
         # The last angle is the first one again.
         x = np.append(angle_deg, angle_deg[0] + period)
         y, bar = (np.append(values, values[0]) / scale for values in (curve, error))
-        color, label = color_of(side), label_of(result, side)
+        color, label = color_of(side), f"{label_of(result, side)} ({side})"
         if np.isfinite(bar).all():
             axes.errorbar(x, y, bar, fmt="o-", color=color, elinewidth=0.7, label=label)
         else:

@@ -10,6 +10,7 @@ from insilico import Result
 from insilico.cli.compare import compare, format_comparison
 from insilico.errors import RunFolderError
 from insilico.figures import draw, figure_names
+from insilico.figures.comparison import plot_curves
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from run_folders import planted_curves, write_run
@@ -40,8 +41,10 @@ def runs(tmp_path_factory):
 def compared(runs):
     recorded, predicted = runs
     out = recorded.parent / "comparison"
-    compare(predicted, recorded, out=out)
-    return Result.load(out), out
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("insilico.cli.saving.save_figures", lambda result, folder: None)
+        compare(predicted, recorded, out=out)
+    return Result.load(out)
 
 
 def test_the_command_prints_agreement_and_says_where_files_are(insilico, runs, tmp_path):
@@ -57,15 +60,14 @@ def test_the_command_prints_agreement_and_says_where_files_are(insilico, runs, t
 
 
 def test_saved_comparison_redraws_every_figure(compared):
-    result, out = compared
+    result = compared
     assert figure_names(result) == ("quantities", "direction", "fields")
     for name in figure_names(result):
-        assert (out / "figures" / f"{name}.png").stat().st_size > 10_000
         assert draw(result, name).axes
 
 
 def test_text_and_panels_name_the_same_number_of_neurons(compared):
-    result, _ = compared
+    result = compared
     passing = int((result.neurons["status"] == "ok").sum())
     assert f"selective {passing}" in format_comparison(result)
     for name in figure_names(result):
@@ -77,12 +79,23 @@ def test_text_and_panels_name_the_same_number_of_neurons(compared):
 
 
 def test_panels_show_the_tables(compared):
-    result, _ = compared
+    result = compared
     figure = draw(result, "direction")
     shares = result.tables["preference_shares"].query("kind == 'direction' and mouse == 'all'")
     bars = next(axes for axes in figure.axes if axes.get_title().startswith("preference, N"))
     heights = [bar.get_height() for bar in bars.patches]
     np.testing.assert_allclose(heights, 100 * shares["share"])
+
+
+def test_legend_gives_the_reference_its_color(compared):
+    result = compared
+    axes = plot_curves(result, 0)
+    label_of = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
+    # What was recorded has error bars, and comes first as the reference, in black.
+    recorded = label_of["recorded (reference)"]
+    assert recorded.lines[0].get_color() == "black"
+    assert recorded.has_yerr
+    assert label_of["a-model (other)"].get_color() != "black"
 
 
 def test_another_comparison_replaces_an_earlier_one_and_nothing_else(runs, tmp_path, monkeypatch):

@@ -1,6 +1,8 @@
 """'insilico run all': dependency order, what is skipped and why, and the page of a run."""
 
+import contextlib
 import dataclasses
+import io
 import json
 import re
 from html.parser import HTMLParser
@@ -18,10 +20,9 @@ from insilico.simulation import SimulationOptions, write_recordings
 
 #: Values with which the whole battery of an image twin takes seconds.
 QUICK = [
-    argument
+    f"{name}.{key}={json.dumps(value)}"
     for name in EXPERIMENTS
     for key, value in find_experiment(name).quick.items()
-    for argument in ("--set", f"{name}.{key}={json.dumps(value)}")
 ]
 
 
@@ -62,14 +63,30 @@ class Page(HTMLParser):
         assert self.open.pop() == tag
 
 
+def save_nothing_much(figure, folder, name):
+    """Write files where figures belong; that each is drawn is for other tests."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for suffix in ("png", "pdf"):
+        (folder / f"{name}.{suffix}").write_bytes(b"a figure")
+
+
 @pytest.fixture(scope="module")
-def battery(insilico, tmp_path_factory):
-    """A run of everything on three neurons of an image twin, and what was printed."""
+def battery(tmp_path_factory):
+    """A run of everything on three neurons of an image twin, what it printed, and it once more."""
     out = tmp_path_factory.mktemp("all") / "run"
-    command = ["run", "all", "--model", "simulated-v1-image", "--neurons", "0:3", "--out", out]
-    done = insilico(*command, "--jobs", 1, *QUICK)
-    assert done.returncode == 0, done.stderr
-    return out, done, command
+    told, warned = io.StringIO(), io.StringIO()
+
+    def again():
+        with (
+            pytest.MonkeyPatch.context() as patch,
+            contextlib.redirect_stdout(told),
+            contextlib.redirect_stderr(warned),
+        ):
+            patch.setattr("insilico.cli.saving.save_figure", save_nothing_much)
+            run(["all"], model="simulated-v1-image", neurons="0:3", out=out, set_=QUICK, jobs=1)
+
+    again()
+    return out, told.getvalue(), warned.getvalue(), again
 
 
 def test_experiments_come_after_those_they_build_on():
@@ -136,23 +153,23 @@ def test_value_for_one_experiment_wins_over_that_for_all():
 
 
 def test_run_all_answers_what_an_image_twin_can_and_says_what_not(battery):
-    out, done, _ = battery
+    out, told, warned, _ = battery
     record = json.loads((out / "run.json").read_text())
     finished = {
         name for name, entry in record["experiments"].items() if entry["state"] == "finished"
     }
-    skipped = set(re.findall(r"^skipped (\w+): ", done.stderr, flags=re.MULTILINE))
+    skipped = set(re.findall(r"^skipped (\w+): ", warned, flags=re.MULTILINE))
     assert finished | skipped == set(EXPERIMENTS)
     assert {"retinotopy", "direction", "size", "surround"} <= finished
-    assert "skipped onset: it needs movies" in done.stderr
+    assert "skipped onset: it needs movies" in warned
     for name in finished:
-        assert f"{name}: 3 neurons" in done.stdout
+        assert f"{name}: 3 neurons" in told
 
 
 def test_the_page_has_a_section_an_experiment_with_its_pictures(battery):
-    out, done, _ = battery
+    out, told, _, _ = battery
     text = (out / "gallery.html").read_text(encoding="utf-8")
-    assert str(out / "gallery.html") in done.stdout
+    assert str(out / "gallery.html") in told
     parsed = Page(text)
     assert parsed.open == []
     record = json.loads((out / "run.json").read_text())
@@ -167,18 +184,16 @@ def test_the_page_has_a_section_an_experiment_with_its_pictures(battery):
         assert (out / link).exists()
 
 
-def test_the_same_command_again_leaves_the_page_alone(insilico, battery):
-    out, _, command = battery
+def test_the_same_command_again_leaves_the_page_alone(battery):
+    out, _, _, again = battery
     before = (out / "gallery.html").stat().st_mtime_ns
-    again = insilico(*command, "--jobs", 1, *QUICK)
-    assert again.returncode == 0
+    again()
     assert (out / "gallery.html").stat().st_mtime_ns == before
 
 
-def test_missing_dependency_names_the_command(refused, tmp_path):
-    command = ["run", "size", "--model", "simulated-v1-image", "--neurons", "0:2"]
-    sentence = refused(*command, "--out", tmp_path / "run")
-    assert "run it first: insilico run retinotopy size" in sentence
+def test_missing_dependency_names_the_command(tmp_path):
+    with pytest.raises(ProtocolError, match="run it first: insilico run retinotopy size"):
+        run(["size"], model="simulated-v1-image", neurons="0:2", out=tmp_path / "run")
 
 
 def test_page_escapes_what_it_shows():
