@@ -27,7 +27,8 @@ from insilico.statistics.paired import Comparison, compare_paired, compare_with_
 FloatArray = np.ndarray[Any, np.dtype[np.float64]]
 BoolArray = np.ndarray[Any, np.dtype[np.bool_]]
 
-#: A center whose response exceeds the baseline by less than this share of it evokes none (ours).
+#: A center whose response exceeds the baseline by less than this share of it, or of the largest
+#: response to any arrangement, evokes none (ours).
 EVOKED_SHARE = 0.01
 #: What each value of ``status`` means.
 STATUS = {
@@ -36,7 +37,8 @@ STATUS = {
     "not_finite": "a response is NaN or infinite",
     "silent": "iso and cross at the highest contrast do not sum to above 0: no index is defined",
     "unresponsive": "the center alone, at the highest contrast, raises the response above the "
-    "baseline by less than 1 % of it: there is nothing to modulate, and no test counts the neuron",
+    "baseline by less than 1 % of it, or of the largest response: there is nothing to modulate, and "
+    "no test counts the neuron",
 }
 #: Columns of a comparison that the population table leaves out.
 LEFT_OUT = ("second_count",)
@@ -167,8 +169,10 @@ def _column(name: str, end: str) -> str:
 def _status(setting: Setting[Any], table: pd.DataFrame) -> np.ndarray[Any, Any]:
     sides = table[["center_high", "iso_high", "cross_high"]].to_numpy()
     evoked = table["center_high"] - table["baseline"]
-    is_weak = evoked < EVOKED_SHARE * table["baseline"].abs()
-    is_weak |= evoked <= 0
+    shown = [f"{name}_{end}" for name in ARRANGED for end in ("high", "low")]
+    # A simulated neuron's baseline may be 0, and rounding exceeds any share of that.
+    least = table[["baseline", *shown]].abs().max(axis=1)
+    is_weak = (evoked < EVOKED_SHARE * least) | (evoked <= 0)
     status = np.where(is_weak, "unresponsive", "ok")
     status = np.where(table["iso_high"] + table["cross_high"] <= 0, "silent", status)
     status = np.where(np.isfinite(sides).all(axis=1), status, "not_finite")

@@ -100,5 +100,7 @@ def test_another_protocol_or_twin_in_the_same_folder_is_refused(tmp_path):
 
 
 def test_unknown_experiment_is_named():
-    with pytest.raises(CatalogError, match="no experiment 'retinotopie'; did you mean 'retinotopy'"):
+    with pytest.raises(
+        CatalogError, match="no experiment 'retinotopie'; did you mean 'retinotopy'"
+    ):
         run("retinotopie", insilico.SimulatedV1("image", simple_count=1, energy_count=0))

@@ -13,8 +13,9 @@ from insilico.validation.truth import planted_results
 
 
 @pytest.mark.slow
-def test_the_simulated_v1_meets_every_limit():
-    validation = validate(jobs=2)
+def test_the_simulated_v1_meets_the_limits_of_fields_and_directions():
+    # The others are held to theirs in the tests of each experiment, on fewer neurons.
+    validation = validate(experiments=("retinotopy", "direction"), jobs=2)
     assert validation.is_met, validation.summary.to_string()
     counts = validation.summary.groupby("cell_class")["count"].max()
     assert (counts >= 100).all()
