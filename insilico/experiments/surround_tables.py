@@ -37,8 +37,8 @@ STATUS = {
     "not_finite": "a response is NaN or infinite",
     "silent": "iso and cross at the highest contrast do not sum to above 0: no index is defined",
     "unresponsive": "the center alone, at the highest contrast, raises the response above the "
-    "baseline by less than 1 % of it, or of the largest response: there is nothing to modulate, and "
-    "no test counts the neuron",
+    "baseline by less than 1 % of it, or of the largest response: there is nothing to modulate, "
+    "and no test counts the neuron",
 }
 #: Columns of a comparison that the population table leaves out.
 LEFT_OUT = ("second_count",)
