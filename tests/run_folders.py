@@ -29,7 +29,7 @@ def write_run(path, curves, *, mouse="mouse-1", source="a-model", columns=None, 
     neurons["neuron_id"] = options.get("neuron_id", np.arange(count) + 100)
     is_recorded = source == "recorded"
     identity = {"recording" if is_recorded else "model": source, "mouse": mouse}
-    identity |= {"neuron_count": count, "screen": Screen().to_dict()}
+    identity |= {"neuron_count": count, "screen": options.get("screen", Screen()).to_dict()}
     folder = RunFolder.open(path, identity, command="a test")
     kind = options.get("kind", "direction")
     angle_deg = options.get("angle_deg", DIRECTIONS)
@@ -55,7 +55,7 @@ def finish(folder, result):
 
 def _fields(neurons, sigma_px, identity):
     rng = np.random.default_rng(3)
-    screen = Screen()
+    screen = Screen.from_dict(identity["screen"])
     x_px, y_px = rng.uniform(10, 50, len(neurons)), rng.uniform(8, 28, len(neurons))
     x_deg, y_deg = screen.position_deg(x_px, y_px)
     table = neurons.assign(

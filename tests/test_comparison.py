@@ -69,6 +69,28 @@ def test_extents_are_full_angles_of_four_standard_deviations(pair):
     assert row["median_difference"] > 0
 
 
+def test_extents_of_each_mouse_are_those_of_its_own_monitor(tmp_path):
+    screens = {"near": Screen(distance_cm=10.0), "far": Screen(distance_cm=30.0)}
+    for side in ("first", "second"):
+        for mouse, screen in screens.items():
+            write_run(
+                tmp_path / side / mouse,
+                planted_curves(20),
+                mouse=mouse,
+                source=side,
+                sigma_px=FIELD[:20],
+                screen=screen,
+            )
+    result = compare(
+        tmp_path / "first", tmp_path / "second", experiments=["retinotopy"], filters=["ok"]
+    )
+    values = result.tables["values"].query("quantity == 'extent_major_deg'")
+    for mouse, screen in screens.items():
+        shown = values[values["mouse"] == mouse].sort_values("neuron")
+        for side in ("reference", "other"):
+            np.testing.assert_allclose(shown[side], screen.diameter_deg(2 * FIELD[:20]))
+
+
 def test_every_table_is_of_the_same_neurons(pair):
     result = compare(*pair)
     passing = int((result.neurons["status"] == "ok").sum())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -140,12 +141,18 @@ def compare_runs(
 def _tables_of(
     experiment: str, sides: tuple[Side, Side], keys: pd.DataFrame
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    tables = []
-    for side in sides:
-        table = side.table(experiment, keys)
-        screen = side.results[experiment][0].provenance["screen"]
-        tables.append(with_extents(table, Screen.from_dict(dict(screen))))
-    return tables[0], tables[1]
+    one, two = (_with_own_extents(side, experiment).table(experiment, keys) for side in sides)
+    return one, two
+
+
+def _with_own_extents(side: Side, experiment: str) -> Side:
+    """Add full extents to the neurons of an experiment, each mouse by the screen it saw."""
+    results = []
+    for result in side.results[experiment]:
+        screen = Screen.from_dict(dict(result.provenance["screen"]))
+        neurons = with_extents(result.neurons, screen)
+        results.append(dataclasses.replace(result, tables={**result.tables, "neurons": neurons}))
+    return dataclasses.replace(side, results={**side.results, experiment: tuple(results)})
 
 
 def _tuning_tables(
