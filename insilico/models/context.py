@@ -6,6 +6,10 @@ import dataclasses
 
 from torch import Tensor
 
+#: Most bytes that a twin keeps of a lead. Keys and values of all 576 patches of ViV1T take 1.3 GB
+#: for 135 frames of gray.
+KEPT_BYTES = 2 << 30
+
 
 @dataclasses.dataclass(frozen=True)
 class Reach:
@@ -41,11 +45,14 @@ class Lead:
         Standardized level of all pixels.
     state : float tensor, shape (variable,), or None
         Standardized behavior, as far as it is read.
+    kept_bytes : int
+        Most that a network may keep of it; what does not fit is computed anew each time.
     """
 
     frame_count: int
     level: Tensor
     state: Tensor | None = None
+    kept_bytes: int = KEPT_BYTES
 
     def frames(self, like: Tensor, count: int | None = None) -> Tensor:
         """Return the last frames (trial, channel, frame, y, x), all of them by default."""

@@ -13,7 +13,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from insilico.models.context import Lead, Reach
+from insilico.models.context import KEPT_BYTES, Lead, Reach
 from insilico.models.network import Network, Predict
 
 #: How a twin computes: as fast as its network allows, or everything, as the reference.
@@ -77,6 +77,8 @@ class FastPath:
         Indices of the asked neurons.
     pupil_center : float tensor, shape (2,), or None
         One standardized gaze.
+    kept_bytes : int
+        Most that is kept of the lead.
 
     Attributes
     ----------
@@ -85,9 +87,16 @@ class FastPath:
     """
 
     def __init__(
-        self, network: Network, mouse: str, *, neurons: Tensor, pupil_center: Tensor | None
+        self,
+        network: Network,
+        mouse: str,
+        *,
+        neurons: Tensor,
+        pupil_center: Tensor | None,
+        kept_bytes: int = KEPT_BYTES,
     ) -> None:
         self._network = network
+        self._kept_bytes = kept_bytes
         self._mouse, self._neurons, self._pupil_center = mouse, neurons, pupil_center
         self._predict = self._prepare(None)
         self._lead: Lead | None = None
@@ -166,6 +175,7 @@ class FastPath:
         if self._after_lead is None or known is None or not (is_known and _is_same(known, lead)):
             # The old memory goes before the new one comes.
             self._after_lead = None
+            lead = dataclasses.replace(lead, kept_bytes=self._kept_bytes)
             self._after_lead, self._lead = self._prepare(lead), lead
         if self.shown is not None:
             self.shown = dataclasses.replace(self.shown, remembered=lead.frame_count)

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from insilico.errors import CheckpointError, StimulusError, UnitsError
+from insilico.models.context import KEPT_BYTES
 from insilico.models.mouse import Mouse, Statistics, neurons_table
 from insilico.models.network import Network
 from insilico.progress import progress_bar
@@ -264,7 +265,13 @@ class Twin:
             members=members,
             plan="fast" if is_fast else "plain",
             paths=[
-                FastPath(member, chosen.name, neurons=index, pupil_center=fixed_gaze)
+                FastPath(
+                    member,
+                    chosen.name,
+                    neurons=index,
+                    pupil_center=fixed_gaze,
+                    kept_bytes=KEPT_BYTES // self.member_count,
+                )
                 for member in self._networks
             ]
             if is_fast

@@ -156,7 +156,7 @@ def test_keys_beyond_the_bound_are_computed_anew_and_are_the_same():
     core = copy.deepcopy(NETWORKS["vivit: as published"]).eval().core
     tokens, frames = torch.randn(5, 6, 12), torch.zeros(1, 1, 3, 10, 14)
     with torch.no_grad():
-        all_kept = PastTimes(core.temporal, tokens, movie=frames, state=None)
+        all_kept = PastTimes(core.temporal, tokens, movie=frames, state=None, kept_bytes=1 << 30)
         one = sum(
             part.numel() * part.element_size()
             for pair in all_kept.keys_values(slice(0, 1))

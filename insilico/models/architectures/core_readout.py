@@ -345,7 +345,7 @@ class CoreReadoutNetwork(Network):
         behavior = None if lead.state is None else lead.state[None]
         gaze = None if pupil_center is None else pupil_center[None].to(lead.level)
         state = self._core_state(behavior, gaze)
-        entering = Lead(lead.frame_count, lead.level, None if state is None else state[0])
+        entering = dataclasses.replace(lead, state=None if state is None else state[0])
         size = self.options.height_px, self.options.width_px
         with torch.inference_mode(False), torch.no_grad():
             return self.core.remember(entering, frame_px=size, cells=points.cells)

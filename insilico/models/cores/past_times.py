@@ -8,10 +8,6 @@ from torch import Tensor
 from insilico.models.cores.parts import CPU_TOKENS, GPU_TOKENS, cut
 from insilico.models.cores.vivit_blocks import KeysValues, RegisteredTransformer
 
-#: Most bytes of keys and values that are kept; those of further patches are computed anew each
-#: time. All 576 patches of ViV1T take 1.3 GB for 135 frames of gray.
-KEPT_BYTES = 2 << 30
-
 
 class PastTimes:
     """The times of a lead: keys and values of some patches, and the frames at its end.
@@ -27,7 +23,7 @@ class PastTimes:
     state : float tensor, shape (1, variable, frame), or None
         Of these frames.
     kept_bytes : int
-        Bound of the memory.
+        Most bytes of keys and values that are kept; those of further patches are computed anew.
 
     Attributes
     ----------
@@ -42,7 +38,7 @@ class PastTimes:
         *,
         movie: Tensor,
         state: Tensor | None,
-        kept_bytes: int = KEPT_BYTES,
+        kept_bytes: int,
     ) -> None:
         self._transformer = transformer
         self._tokens = tokens

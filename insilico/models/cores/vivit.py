@@ -218,6 +218,7 @@ class ViViTCore(Core):
             tokens[0].transpose(0, 1),
             movie=movie[:, :, count:],
             state=None if values is None else values[:, :, count:],
+            kept_bytes=lead.kept_bytes,
         )
 
     def _distinct(self, movie: Tensor, values: Tensor | None) -> tuple[list[slice], Tensor]:
