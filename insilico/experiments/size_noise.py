@@ -23,8 +23,10 @@ from insilico.statistics.splits import split_trials
 
 logger = logging.getLogger(__name__)
 
-#: A size must be shown this often: half of the trials choose it, the other half test it.
-MINIMUM_TRIALS = 4
+#: A size must be shown this often: half of the trials choose it, the other half test it. Exchanging
+#: the sides of n pairs gives one-sided p-values of 2^-n or more: with 4 pairs 1/16, which nothing
+#: can bring to 0.05; with the 5 of ten presentations 1/32.
+MINIMUM_TRIALS = 10
 
 
 def can_be_tested(curves: SizeCurves) -> bool:
@@ -37,7 +39,8 @@ def can_be_tested(curves: SizeCurves) -> bool:
     has_gray = curves.gray is not None or ("center", 0.0) in cells
     if fewest < MINIMUM_TRIALS or not has_gray:
         logger.warning(
-            "no test over trials: the rarest size was shown %d times%s; show each %d times or more",
+            "too few repeats for a test: the rarest size was shown %d times%s; show each %d "
+            "times or more",
             fewest,
             "" if has_gray else ", and gray never",
             MINIMUM_TRIALS,

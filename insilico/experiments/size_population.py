@@ -81,9 +81,11 @@ def compare_population(neurons: pd.DataFrame, *, seed: int) -> pd.DataFrame:
     -------
     DataFrame, one row a comparison
         ``comparison`` and the columns of :class:`~insilico.statistics.paired.Comparison`: whether
-        hole-responsive neurons prefer larger holes than discs, and respond more or less to them
-        than to discs; whether the inverse tuning index of all neurons, and of those, differs from
-        :data:`EQUAL_INDEX`.
+        hole-responsive neurons prefer larger holes than discs, where the fit to the holes stands
+        (``inverse_status`` "ok"), and respond more or less to them than to discs ("at_bound" too:
+        the size is a limit there, the response is not); whether the inverse tuning index of all
+        neurons differs from :data:`EQUAL_INDEX`. Not that of hole-responsive neurons: the responses
+        that chose them would be tested on having chosen them.
     """
     is_counted = neurons["status"].isin(["ok", "at_bound"]).to_numpy()
     holes = is_counted & neurons["is_hole_responsive"].to_numpy()
@@ -96,21 +98,22 @@ def compare_population(neurons: pd.DataFrame, *, seed: int) -> pd.DataFrame:
         return mouse if len(mouse.unique()) > 1 else None
 
     rows = {}
-    for position, (label, name) in enumerate(
-        {"size (deg)": "preferred_size_deg", "response": "peak_response"}.items()
+    for position, (label, name, stands) in enumerate(
+        [
+            ("size (deg)", "preferred_size_deg", ["ok"]),
+            ("response", "peak_response", ["ok", "at_bound"]),
+        ]
     ):
+        which = holes & neurons["inverse_status"].isin(stands).to_numpy()
         rows[f"preferred {label}, inverse - classical, hole-responsive"] = compare_paired(
-            chosen(f"inverse_{name}", holes),
-            chosen(name, holes),
-            mouse=mice(holes),
+            chosen(f"inverse_{name}", which),
+            chosen(name, which),
+            mouse=mice(which),
             seed=[seed, 31 + position],
         )
-    for position, (label, which) in enumerate(
-        {"all": is_counted, "hole-responsive": holes}.items()
-    ):
-        rows[f"inverse tuning index - {EQUAL_INDEX:g}, {label}"] = compare_with_zero(
-            chosen("inverse_tuning_index", which) - EQUAL_INDEX,
-            mouse=mice(which),
-            seed=[seed, 33 + position],
-        )
+    rows[f"inverse tuning index - {EQUAL_INDEX:g}, all"] = compare_with_zero(
+        chosen("inverse_tuning_index", is_counted) - EQUAL_INDEX,
+        mouse=mice(is_counted),
+        seed=[seed, 33],
+    )
     return pd.DataFrame([{"comparison": name, **row.to_row()} for name, row in rows.items()])

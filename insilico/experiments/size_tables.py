@@ -144,7 +144,8 @@ def _center_status(
         is_silent = ~(np.fmax.reduce(classical, axis=1) > EVOKED_SHARE * np.abs(curves.baseline))
     status[is_silent & np.isfinite(classical).all(axis=1)] = "silent"
     if "response_q" in tests:
-        is_lost = ~(tests["response_q"] <= setting.protocol.significance_q)
+        # Without a q-value nothing was tested, and the status stays that of the fit.
+        is_lost = tests["response_q"] > setting.protocol.significance_q
         status[is_lost & ~np.isin(status, ["not_finite", "silent"])] = "no_response"
     return placed_status(setting, status.astype(str))
 
@@ -174,7 +175,7 @@ def _answers_to_holes(
     with np.errstate(invalid="ignore"):
         answers = np.asarray(holes.share >= max(setting.protocol.minimum_hole_share, 1e-9))
         if "hole_q" in tests:
-            answers &= tests["hole_q"] <= setting.protocol.significance_q
+            answers &= ~(tests["hole_q"] > setting.protocol.significance_q)
     return answers
 
 

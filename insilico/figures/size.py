@@ -257,7 +257,7 @@ def plot_inverse_tuning(result: Result, axes: Axes | None = None) -> Axes:
     """Draw the distribution of the inverse tuning index.
 
     Of fitted neurons, those that answer to holes and the others. 0: no hole beats the full field;
-    1: no disc does. The remark is the test of those that answer to holes against equal.
+    1: no disc does. No test: those that answer to holes were chosen by the same responses.
     """
     axes = new_axes(axes)
     table = _fitted(result)
@@ -270,7 +270,6 @@ def plot_inverse_tuning(result: Result, axes: Axes | None = None) -> Axes:
         bin_count=15,
         title="inverse tuning index",
         xlabel="0 disc, 1 hole",
-        remark=_test(result, "inverse tuning index - 0.5, hole-responsive", "against 0.5"),
         colors=[_color(name) for name in ARRANGED],
     )
     axes.axvline(EQUAL_INDEX, color=GRAY, linestyle="--", linewidth=0.7)

@@ -15,6 +15,7 @@ from insilico.experiments.size_curves import (
     inverse_tuning_index,
     shown_diameters,
 )
+from insilico.experiments.size_population import compare_population
 from insilico.experiments.size_tables import INVERSE_STATUS, STATUS
 from insilico.fits.size_curves import evaluate_hole_curve, evaluate_size_curve
 from insilico.results import Responses, Result
@@ -320,7 +321,42 @@ def test_too_few_repeats_are_measured_and_not_tested(caplog):
     table = SIZE.analyze(few, protocol, screen=Screen()).neurons
     assert "response_p" not in table
     assert set(table["error_source"]) == {"fit"}
-    assert "no test over trials: the rarest size was shown 1 times" in caplog.text
+    assert "too few repeats for a test: the rarest size was shown 1 times" in caplog.text
+
+
+def test_eight_presentations_of_each_size_leave_the_fits_alone(caplog):
+    # The best p-value of the four pairs in the test half is 1/16.
+    responses, protocol = recording(repeats=2)
+    assert list(SIZE.analyze(responses, protocol, screen=Screen()).neurons["status"]) == ["ok"] * 3
+    assert "the rarest size was shown 8 times" in caplog.text
+
+
+def test_a_missing_q_value_does_not_overrule_the_status(monkeypatch):
+    def untested(curves, protocol):
+        return {name: np.full(3, np.nan) for name in ("response_q", "hole_q")}
+
+    monkeypatch.setattr("insilico.experiments.size_tables.trial_tests", untested)
+    responses, protocol = recording()
+    table = SIZE.analyze(responses, protocol, screen=Screen()).neurons
+    assert list(table["status"]) == ["ok"] * 3
+    assert table["is_hole_responsive"].iloc[0]
+
+
+def test_rejected_fits_to_holes_are_not_compared(measured):
+    table = measured[1].neurons.copy()
+    holes = table.index[table["is_hole_responsive"]]
+    table.loc[holes, "inverse_status"] = "ok"
+    table.loc[holes[:2], "inverse_status"] = ["poor_fit", "at_bound"]
+    table.loc[holes, "inverse_preferred_size_deg"] = 40.0
+    table.loc[holes, "inverse_peak_response"] = 1.0
+    rows = compare_population(table, seed=0).set_index("comparison")
+    name = "preferred {}, inverse - classical, hole-responsive"
+    assert rows.loc[name.format("size (deg)"), "first_count"] == len(holes) - 2
+    assert rows.loc[name.format("response"), "first_count"] == len(holes) - 1
+    # Their index is chosen by what it would be tested on.
+    assert [label for label in rows.index if "index" in label] == [
+        "inverse tuning index - 0.5, all"
+    ]
 
 
 def test_responses_without_holes_or_columns_are_refused():
