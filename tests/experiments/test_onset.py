@@ -236,6 +236,15 @@ def test_recorded_noise_alone_is_no_response_and_rejects_at_the_nominal_rate():
         assert (table[f"{name}_q"] <= 0.05).mean() < 0.01
 
 
+def test_four_presentations_are_not_tested_and_keep_their_status(caplog):
+    # The best p-value of four pairs is 1/16.
+    few = recorded(np.full((3, 2), 0.1), np.ones((3, 2)), noise=0.02, repeats=4)
+    table = analyze(few, bootstrap_count=2).neurons
+    assert table[["center_p", "inverse_q"]].isna().all(axis=None)
+    assert set(table["status"]) == set(table["inverse_status"]) == {"ok"}
+    assert "too few repeats for a test: the center grating was shown 4 times" in caplog.text
+
+
 def test_neurons_that_answer_one_arrangement_only_say_which():
     height = np.array([[1.0, 0.0], [0.0, 1.0], [0.0, 0.0], [1.0, 1.0]])
     table = analyze(recorded(np.full((4, 2), 0.1), height, noise=0.1, repeats=40)).neurons
@@ -273,3 +282,13 @@ def test_population_without_a_difference_rejects_at_the_nominal_rate():
         )
         rejected.append(compare_latencies(table, seed=seed)["p_value"] <= 0.05)
     assert (np.mean(rejected, axis=0) <= 0.12).all()
+
+
+def test_overlapping_samples_are_named_and_come_after_the_paired_test():
+    table = pd.DataFrame(
+        {"mouse": "m", "center_latency_s": [0.1] * 6, "inverse_latency_s": [0.15] * 6}
+    )
+    names = list(compare_latencies(table, seed=0)["comparison"])
+    assert "same neurons" in names[0]
+    assert names[1].startswith("as published")
+    assert "samples overlap" in names[1]

@@ -11,6 +11,7 @@ from insilico.figures.onset import (
     default_rows,
     plot_difference,
     plot_gallery,
+    plot_latencies,
     plot_latencies_against_each_other,
     plot_mean_traces,
     plot_population,
@@ -100,6 +101,13 @@ def test_the_test_in_the_figure_is_the_one_of_the_table(noisy):
     label = plot_difference(noisy).get_xlabel()
     assert f"signed rank p = {test['p_value']:.2g}" in label
     assert "too few" in label
+
+
+def test_published_test_is_drawn_with_its_flaw(noisy):
+    test = noisy.tables["population"].iloc[1]
+    label = plot_latencies(noisy).get_xlabel()
+    assert f"rank sum p = {test['p_value']:.2g}" in label
+    assert "as published, samples overlap" in label
 
 
 @pytest.mark.parametrize("height", [[[0, 0]], [[1, 0], [1, 0]], [[1, 1]]])
