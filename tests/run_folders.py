@@ -23,7 +23,7 @@ def planted_curves(count, *, seed=0, concentration=3.0, shift_deg=0.0, angle_deg
 
 
 def write_run(path, curves, *, mouse="mouse-1", source="a-model", columns=None, **options):
-    """Write a run folder with a direction result, and a retinotopy result if widths are given."""
+    """Write a run folder with direction, and retinotopy or similarity if their values are given."""
     count = len(curves)
     neurons = pd.DataFrame({"mouse": mouse, "neuron": np.arange(count)})
     neurons["neuron_id"] = options.get("neuron_id", np.arange(count) + 100)
@@ -44,6 +44,8 @@ def write_run(path, curves, *, mouse="mouse-1", source="a-model", columns=None, 
     finish(folder, Result("direction", {"neurons": table}, arrays, protocol, identity))
     if "sigma_px" in options:
         finish(folder, _fields(neurons, options["sigma_px"], identity))
+    if "similarity" in options:
+        finish(folder, _pairs(neurons, options["similarity"], identity))
     return path
 
 
@@ -70,3 +72,22 @@ def _fields(neurons, sigma_px, identity):
     protocol = {"experiment": "retinotopy", "source": "a test"}
     arrays = xr.Dataset(attrs=screen.to_dict())
     return Result("retinotopy", {"neurons": table}, arrays, protocol, identity)
+
+
+def _pairs(neurons, similarity, identity):
+    """Return a similarity result whose means over all depths are given, by distance in µm."""
+    pairs = pd.DataFrame(
+        {
+            "measure": "signal_correlation",
+            "is_pooled": True,
+            "even_horizontal_um": list(similarity),
+            "mean": list(similarity.values()),
+            "neuron_filter": "osi >= 0.2",
+            "selected_neurons": len(neurons),
+        }
+    )
+    # One depth alone, which is no part of the comparison.
+    pairs = pd.concat([pairs, pairs.assign(is_pooled=False, mean=0.9)], ignore_index=True)
+    tables = {"neurons": neurons.assign(status="ok"), "pairs": pairs}
+    protocol = {"experiment": "similarity", "source": "a test"}
+    return Result("similarity", tables, xr.Dataset(), protocol, identity)

@@ -91,6 +91,31 @@ def test_extents_of_each_mouse_are_those_of_its_own_monitor(tmp_path):
             np.testing.assert_allclose(shown[side], screen.diameter_deg(2 * FIELD[:20]))
 
 
+def test_decays_of_similarity_are_told_apart_only_where_they_differ(tmp_path):
+    distance_um = np.arange(25, 800, 50.0)
+    noise = 0.004 * np.random.default_rng(5).normal(size=(3, len(distance_um)))
+    lengths_um = {"reference": 100, "alike": 100, "wider": 300}
+    runs = {}
+    for own, (name, length_um) in zip(noise, lengths_um.items(), strict=True):
+        means = 0.1 + 0.2 * np.exp(-distance_um / length_um) + own
+        # A bin without pairs has no mean.
+        planted = {**dict(zip(distance_um, means, strict=True)), 900.0: np.nan}
+        curves = planted_curves(20)
+        runs[name] = write_run(tmp_path / name, curves, source=name, similarity=planted)
+    rows = {}
+    for name in ("alike", "wider"):
+        result = compare(runs["reference"], runs[name])
+        saved = Result.load(result.save(tmp_path / f"compared-{name}")).tables["population"]
+        rows[name] = saved.query("test == 'likelihood_ratio'").iloc[0]
+        assert (saved["test"] == "likelihood_ratio").sum() == 1
+    assert rows["alike"]["p_value"] > 0.05
+    assert rows["wider"]["p_value"] == pytest.approx(1 / 201)
+    assert 1 / rows["wider"]["reference_rate_per_um"] == pytest.approx(100, rel=0.1)
+    assert 1 / rows["wider"]["other_rate_per_um"] == pytest.approx(300, rel=0.1)
+    assert rows["wider"]["left_out_count"] == 2
+    assert rows["wider"]["neuron_filter"] == "osi >= 0.2"
+
+
 def test_every_table_is_of_the_same_neurons(pair):
     result = compare(*pair)
     passing = int((result.neurons["status"] == "ok").sum())

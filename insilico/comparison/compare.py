@@ -11,6 +11,7 @@ import pandas as pd
 import xarray as xr
 
 import insilico
+from insilico.comparison.decays import decay_tests
 from insilico.comparison.filters import DEFAULT, SELECTIVE_INDEX, SELECTIVE_Q, select_neurons
 from insilico.comparison.quantities import (
     center_distances,
@@ -87,7 +88,8 @@ def compare_runs(
         Tables ``neurons`` (one row a matched neuron; ``status`` says whether it counts or which
         rule it fails), ``values``, ``quantities``, ``filter``; of retinotopy ``fields``; and of
         direction tuning ``aligned_curves``, ``preference_shares``, ``preference_pairs`` and
-        ``population``.
+        ``population``. The latter also tests whether similarity decays alike with distance, if both
+        runs hold it; that alone is of the neurons that each run selected for its pairs.
 
     Raises
     ------
@@ -118,6 +120,9 @@ def compare_runs(
     curves = curves_of(sides, keys) if "direction" in compared else {}
     if curves:
         found |= _tuning_tables(curves, found["neurons"], selection.passes, seed, options)
+    if experiments is None or "direction" in experiments:
+        # Similarity is of the curves of direction, and cannot be asked for by its own name.
+        found |= _population_with(decay_tests(sides, draws=draws, seed=seed), found)
     protocol = {
         "experiment": COMPARISON,
         "source": SOURCE,
@@ -179,6 +184,16 @@ def _tuning_tables(
         "preference_pairs": pd.concat(pairs, ignore_index=True),
         "population": tuning_tests(curves, table, aligned, passes, seed=seed, **options),
     }
+
+
+def _population_with(
+    decays: pd.DataFrame, found: dict[str, pd.DataFrame]
+) -> dict[str, pd.DataFrame]:
+    """Return the table of tests with further rows; none where there are no further ones."""
+    if decays.empty:
+        return {}
+    tests = [found[name] for name in ("population",) if name in found]
+    return {"population": pd.concat([*tests, decays], ignore_index=True)}
 
 
 def _arrays(curves: dict[str, Curves], keys: pd.DataFrame) -> xr.Dataset:
