@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from run_folders import planted_curves, write_run
+from planted_runs import planted_curves, write_run
 
 from insilico import Result
 from insilico.comparison import compare_runs

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from run_folders import DIRECTIONS, planted_curves, write_run
+from planted_runs import DIRECTIONS, planted_curves, write_run
 from scipy.stats import wilcoxon
 
 from insilico.comparison import compare_runs

@@ -13,7 +13,7 @@ from insilico.figures import draw, figure_names
 from insilico.figures.comparison import plot_curves
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from run_folders import planted_curves, write_run
+from planted_runs import planted_curves, write_run
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from battery import quick_result
-from run_folders import finish, planted_curves, write_run
+from planted_runs import finish, planted_curves, write_run
 
 from insilico.errors import NotFittedError, RunFolderError
 from insilico.experiments.run_folder import RunFolder
