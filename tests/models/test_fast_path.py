@@ -81,7 +81,7 @@ def questions(draw):
 
 
 @given(questions(), st.booleans())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_fast_answers_and_gradients_are_the_plain_ones(question, wants_gradient):
     twin, mouse, levels, lead, window, neurons, state = question
     answers, gradients = {}, {}

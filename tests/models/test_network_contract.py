@@ -125,10 +125,10 @@ def test_asked_neurons_are_those_of_the_whole_population(network):
         torch.testing.assert_close(some, whole[:, neurons], rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_prepared_network_answers_like_the_plain_one(network, seed):
     generator = torch.Generator().manual_seed(seed)
-    trials = (1, 5, 40)[seed % 3]
+    trials = (1, 12)[seed]
     stimulus, state = inputs(network, trials=trials, seed=seed)
     for mouse, count in network.neuron_counts.items():
         size = int(torch.randint(1, count + 1, (), generator=generator))

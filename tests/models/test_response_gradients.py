@@ -49,8 +49,11 @@ def prepare(twin, stimulus, window, plan="auto", neurons=NEURONS):
     return twin.prepare(twin.mice[0], neurons=neurons, window=window, is_gray=True, plan=plan)
 
 
-@pytest.mark.parametrize("plan", ["auto", "plain"])
-@pytest.mark.parametrize("name", TWINS)
+@pytest.mark.parametrize(
+    ("name", "plan"),
+    [(name, "auto") for name in TWINS]
+    + [(name, "plain") for name in ("sensorium2022: cnn", "vivit: as published")],
+)
 def test_gradients_are_those_of_the_plain_network(name, plan):
     twin = TWINS[name]
     stimulus, window = question(twin)
