@@ -56,7 +56,7 @@ def average_presentations(
     values : float array, shape (presentation, neuron)
         As :meth:`~insilico.experiments.presentations.Presentations.collected` returns them.
     conditions : DataFrame, one row a presentation
-        Holds the keys and those of :data:`VARIED` in which presentations differ, without NaN.
+        Holds the keys and those of :data:`VARIED` in which presentations differ; NaN is a level.
     keys : sequence of str
         Parameters by which conditions are told apart.
     has_trial_noise : bool

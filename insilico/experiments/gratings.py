@@ -295,7 +295,7 @@ def average_over(
     values : float array, shape (presentation, neuron, …)
         As :meth:`~insilico.experiments.presentations.Presentations.collected` returns them.
     conditions : DataFrame, one row a presentation
-        Holds the keys.
+        Holds the keys. NaN is a level like any other, so that no presentation is lost.
     keys : sequence of str
         Parameters by which presentations are told apart.
 
@@ -308,10 +308,8 @@ def average_over(
         Standard deviation over the presentations (ddof 1); NaN for a single one. Without trial
         noise it is a spread over phases and directions, and no standard error comes of it.
     """
-    # pandas names the groups of a list of one key otherwise than those of the key.
-    by = list(keys) if len(keys) > 1 else keys[0]
-    grouped = conditions.reset_index(drop=True).groupby(by, sort=True)
-    cells = [rows.to_numpy() for rows in grouped.groups.values()]
+    cell = conditions.groupby(list(keys), sort=True, dropna=False).ngroup().to_numpy()
+    cells = [np.flatnonzero(cell == number) for number in range(cell.max() + 1)]
     mean = np.stack([values[rows].mean(axis=0) for rows in cells])
     spread = np.stack(
         [
@@ -319,5 +317,6 @@ def average_over(
             for rows in cells
         ]
     )
-    levels = pd.DataFrame(list(grouped.groups), columns=list(keys))
+    firsts = [rows[0] for rows in cells]
+    levels = conditions[list(keys)].iloc[firsts].reset_index(drop=True)
     return levels.assign(count=[len(rows) for rows in cells]), mean, spread

@@ -197,7 +197,8 @@ def tidy_conditions(conditions: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        With a direction and phase everywhere.
+        With a direction and phase everywhere, and without those of surrounds, of which there are
+        none.
 
     Raises
     ------
@@ -220,7 +221,7 @@ def tidy_conditions(conditions: pd.DataFrame) -> pd.DataFrame:
         )
     for name in ("direction_deg", "phase_deg"):
         tidy[name] = tidy[name].fillna(0.0) if name in tidy else 0.0
-    return tidy
+    return tidy.drop(columns=["surround_direction_deg", "surround_phase_deg"], errors="ignore")
 
 
 def _arrays(curves: SizeCurves, setting: Setting[SizeProtocol]) -> xr.Dataset:

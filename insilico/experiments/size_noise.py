@@ -197,7 +197,7 @@ def _cells(curves: SizeCurves) -> list[IntArray]:
     keys = ["arrangement", "diameter_deg"]
     varied = [name for name in VARIED if name in curves.conditions]
     for names in ([*keys, *varied], keys):
-        labels = curves.conditions.groupby(names).ngroup().to_numpy()
+        labels = curves.conditions.groupby(names, dropna=False).ngroup().to_numpy()
         cells = [np.flatnonzero(labels == label) for label in np.unique(labels)]
         if min(map(len, cells)) > 1:
             break

@@ -192,6 +192,10 @@ def tidy_conditions(conditions: pd.DataFrame, protocol: SurroundProtocol) -> pd.
         tidy["surround_direction_deg"] = tidy["direction_deg"]
     unturned = (tidy["arrangement"] != "cross") | tidy["surround_direction_deg"].isna()
     own = tidy["direction_deg"]
+    if "surround_phase_deg" in tidy:
+        has_phase = (tidy["arrangement"] == "cross") & tidy["surround_phase_deg"].notna()
+        phase = tidy["surround_phase_deg"].where(has_phase, tidy["phase_deg"])
+        tidy["surround_phase_deg"] = phase.astype(float)
     return tidy.assign(surround_direction_deg=tidy["surround_direction_deg"].where(~unturned, own))
 
 

@@ -393,3 +393,13 @@ def test_a_saved_result_is_the_same(recorded, tmp_path):
     again = Result.load(recorded.save(tmp_path / "size"))
     for name, table in recorded.tables.items():
         pd.testing.assert_frame_equal(again.tables[name], table)
+
+
+def test_surrounds_that_are_missing_in_some_rows_change_nothing(recorded):
+    responses, protocol = recording()
+    conditions = responses.conditions.copy()
+    is_disc = conditions["arrangement"] == "center"
+    conditions.loc[is_disc, ["surround_direction_deg", "surround_phase_deg"]] = np.nan
+    partly = dataclasses.replace(responses, conditions=conditions)
+    table = SIZE.analyze(partly, protocol, screen=Screen()).neurons
+    pd.testing.assert_frame_equal(table, recorded.neurons)

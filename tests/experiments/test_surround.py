@@ -1,5 +1,6 @@
 """Center and surround: modulation is recovered, flips are found in noise, and null data are not."""
 
+import dataclasses
 import functools
 
 import numpy as np
@@ -343,3 +344,15 @@ def test_neurons_with_a_missing_response_are_not_tested():
     options = {"threshold": 0.2, "shuffle_count": 50, "seed": 1, "has_trial_noise": True}
     table = Flips(pairs, low, **options).neurons
     assert table["flip_status"].iloc[1] == "not_measured"
+
+
+@pytest.mark.parametrize("name", ["surround_phase_deg", "temporal_frequency_hz"])
+def test_presentations_with_a_missing_value_are_counted(name):
+    data = recorded(FLIPPING, repeats=3, neuron_count=4)
+    phases = data.conditions["phase_deg"] + 90
+    is_cross = data.conditions["arrangement"] == "cross"
+    expected = analyze(data)
+    partly = data.conditions.assign(**{name: phases.where(is_cross)})
+    result = analyze(dataclasses.replace(data, conditions=partly))
+    pd.testing.assert_frame_equal(result.tables["conditions"], expected.tables["conditions"])
+    pd.testing.assert_frame_equal(result.neurons, expected.neurons)
