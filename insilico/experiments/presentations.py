@@ -79,14 +79,17 @@ class Presentations(Accumulator):
         #: By site: its neurons, and the parts that came in.
         self._rows: dict[int, np.ndarray[Any, Any]] = {}
         self._conditions: dict[int, list[pd.DataFrame]] = {}
-        self._values: dict[int, list[dict[str, FloatArray]]] = {}
+        self._values: dict[int, list[dict[str, np.ndarray[Any, Any]]]] = {}
 
     def add(self, block: Block) -> None:
         """Cut the frames of each presentation, and reduce them."""
-        values = {}
+        values: dict[str, np.ndarray[Any, Any]] = {}
         for name, measure in self._measures.items():
             frames = self._cut(block, measure).astype(np.float64)
-            values[name] = measure.reduce(frames, block.conditions)
+            reduced = measure.reduce(frames, block.conditions)
+            # Not kept more precisely than responses came: there are many.
+            is_single = block.responses.dtype == np.float32
+            values[name] = reduced.astype(np.float32) if is_single else reduced
         self._rows[block.site] = self._all_rows() if block.rows is None else block.rows
         self._conditions.setdefault(block.site, []).append(block.conditions)
         self._values.setdefault(block.site, []).append(values)
@@ -174,14 +177,15 @@ class Presentations(Accumulator):
         count = len(self._setting.neurons)
         if not self._values:
             return np.full((0, count), np.nan)
-        parts = {
-            site: np.concatenate([values[name] for values in blocks])
-            for site, blocks in self._values.items()
-        }
-        first = next(iter(parts.values()))
-        collected = np.full((len(first), count, *first.shape[2:]), np.nan)
-        for site, values in parts.items():
-            collected[:, self._rows[site]] = values
+        first = [values[name] for values in next(iter(self._values.values()))]
+        length = sum(map(len, first))
+        collected = np.full((length, count, *first[0].shape[2:]), np.nan)
+        for site, blocks in self._values.items():
+            start = 0
+            for values in blocks:
+                part = values[name]
+                collected[start : start + len(part), self._rows[site]] = part
+                start += len(part)
         return collected
 
 
