@@ -109,7 +109,7 @@ class GradientSums(FieldSums):
 
     def spread(self, neurons: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         """Return the root of the mean squared length of the gradient."""
-        power = self._sums["square"].sum(0)[neurons].sum(1, dtype=np.float64)
+        power = self._sums["square"][:, neurons].sum(0).sum(1, dtype=np.float64)
         return np.asarray(np.sqrt(power / np.maximum(self._sums["count"].sum(0)[neurons], 1)))
 
     def energy_fit_in_px(self, fit: pd.DataFrame) -> pd.DataFrame:
@@ -125,9 +125,10 @@ class GradientSums(FieldSums):
         self, name: str, neurons: np.ndarray[Any, Any], halves: tuple[int, ...]
     ) -> np.ndarray[Any, Any]:
         """Return the mean over the stimuli of some halves (neuron, lag or one, pixel)."""
-        chosen = list(halves)
-        total = self._sums[name][chosen][:, neurons].sum(0)
-        count = np.maximum(self._sums["count"][chosen][:, neurons].sum(0), 1)
+        # Both at once: the sums of all neurons are large, and an index of its own copies them.
+        chosen = np.ix_(np.array(halves), neurons)
+        total = self._sums[name][chosen].sum(0)
+        count = np.maximum(self._sums["count"][chosen].sum(0), 1)
         mean = total.reshape(len(total), -1, total.shape[-1]) / count[:, None, None]
         # Neurons with such values are told by their spread; here they would only warn.
         return np.nan_to_num(mean.astype(np.float32), nan=0, posinf=0, neginf=0)
