@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -244,12 +245,14 @@ def responsiveness_test(
 
     The power of the maps of both polarities is compared with that of maps for which trials were
     dealt to the movies at random: whatever is the same in all movies, such as a slow decay over the
-    trial, stays as it is. ``p = (k + 1) / (shuffle_count + 1)``.
+    trial, stays as it is. ``p = (k + 1) / (shuffle_count + 1)``. Of several lags each neuron's
+    largest power counts, observed and shuffled alike, so that a latency that was chosen on the same
+    trials needs no correction.
 
     Parameters
     ----------
-    responses : float array, shape (presentation, neuron)
-        To each presented dot.
+    responses : float array, shape (presentation, neuron, lag)
+        To each presented dot, at every lag that was tried.
     conditions : DataFrame, one row a presentation
         ``trial``, ``movie``, ``onset_frame`` and the parameters of the dot. The first dot of one
         movie stands for the first of another, and so on.
@@ -275,39 +278,48 @@ def responsiveness_test(
     if "movie" not in conditions or conditions["movie"].nunique() < 2:
         return np.full(responses.shape[1], np.nan)
     by_trial, movie, dots = _line_up(responses, conditions)
-    usable = np.isfinite(by_trial).all(axis=(0, 1))
-    trials, slots = by_trial.shape[:2]
-    flat = by_trial[:, :, usable].reshape(trials, -1)
-    # What all movies share is no map.
-    flat -= flat.mean(axis=0)
+    usable = np.isfinite(by_trial).all(axis=(0, 1, 3))
     patterns = _map_patterns(dots, smoothing_px)
-    numbers, shown = np.unique(movie, return_inverse=True)
-    dealt = (shown == np.arange(len(numbers))[:, None]).astype(float)
-    dealt /= dealt.sum(axis=1, keepdims=True)
-
-    def power(order: IntArray) -> FloatArray:
-        mean = (dealt[:, order] @ flat).reshape(len(numbers) * slots, -1)
-        return np.asarray(np.square(patterns @ mean).sum(axis=0))
-
-    observed = power(np.arange(trials)) * (1 - TIE_TOLERANCE)
     random = np.random.default_rng([seed, 5])
-    reached = np.zeros(flat.shape[1] // slots, np.int64)
-    for _ in range(shuffle_count):
-        reached += power(random.permutation(trials)) >= observed
+    trials = np.arange(len(by_trial))
+    orders = [trials, *(random.permutation(trials) for _ in range(shuffle_count))]
+    power = np.zeros((len(orders), int(usable.sum())))
+    for lag in range(by_trial.shape[3]):
+        at_lag = _dealt_power(by_trial[:, :, usable, lag], movie, patterns, orders)
+        np.maximum(power, at_lag, out=power)
+    reached = (power[1:] >= power[0] * (1 - TIE_TOLERANCE)).sum(axis=0)
     p_value = np.full(responses.shape[1], np.nan)
     p_value[usable] = (reached + 1) / (shuffle_count + 1)
     return p_value
 
 
+def _dealt_power(
+    by_trial: FloatArray, movie: IntArray, patterns: FloatArray, orders: Sequence[IntArray]
+) -> FloatArray:
+    """Return the power of maps (order, neuron) for which trials were dealt to the movies."""
+    trials, slots, neurons = by_trial.shape
+    flat = by_trial.reshape(trials, -1)
+    # What all movies share is no map.
+    flat = flat - flat.mean(axis=0)
+    numbers, shown = np.unique(movie, return_inverse=True)
+    dealt = (shown == np.arange(len(numbers))[:, None]).astype(float)
+    dealt /= dealt.sum(axis=1, keepdims=True)
+    power = np.empty((len(orders), neurons))
+    for row, order in enumerate(orders):
+        mean = (dealt[:, order] @ flat).reshape(len(numbers) * slots, neurons)
+        power[row] = np.square(patterns @ mean).sum(axis=0)
+    return power
+
+
 def _line_up(
     responses: FloatArray, conditions: pd.DataFrame
 ) -> tuple[FloatArray, IntArray, pd.DataFrame]:
-    """Return responses (trial, dot of the trial, neuron), each trial's movie, and the dots."""
+    """Return responses (trial, dot of the trial, neuron, lag), each trial's movie, and the dots."""
     table = conditions.reset_index(drop=True)
     place = table.groupby("trial").cumcount()
     slots = int(table.groupby("trial").size().min())
     kept = table[place < slots].sort_values(["trial", "onset_frame"], kind="stable")
-    lined = responses[kept.index.to_numpy()].reshape(-1, slots, responses.shape[1])
+    lined = responses[kept.index.to_numpy()].reshape(-1, slots, *responses.shape[1:])
     first = kept.groupby("trial").head(1)
     dots = kept[kept["trial"].isin(first.drop_duplicates("movie")["trial"])]
     dots = dots.sort_values(["movie", "onset_frame"], kind="stable").reset_index(drop=True)

@@ -249,7 +249,7 @@ class Dots(Experiment[DotsProtocol]):
         maps = map_dots(mean, shown.table, grid, smoothing_px=setting.protocol.smoothing_px)
         noise = _half_difference(shown, responses, grid, setting)
         fits = {name: _fit(maps[name], noise, grid, setting) for name in FITTED}
-        p_value = _test(responses, conditions, setting)
+        p_value = _test(by_lag, conditions, setting)
         table = pd.concat(
             [
                 setting.neurons.reset_index(drop=True),
@@ -332,13 +332,13 @@ def _fit(
 
 
 def _test(
-    responses: FloatArray, conditions: pd.DataFrame, setting: Setting[DotsProtocol]
+    by_lag: FloatArray, conditions: pd.DataFrame, setting: Setting[DotsProtocol]
 ) -> FloatArray | None:
-    """Return the p-value of each neuron, where trials have noise."""
+    """Return the p-value of each neuron over all lags, where trials have noise."""
     if not setting.has_trial_noise:
         return None
     return responsiveness_test(
-        responses,
+        by_lag,
         conditions,
         smoothing_px=setting.protocol.smoothing_px,
         shuffle_count=setting.protocol.shuffle_count,

@@ -122,9 +122,18 @@ def noise_of(conditions, neurons, seed):
 
 
 def p_values(responses, conditions, shuffle_count=199):
+    by_lag = responses if responses.ndim == 3 else responses[..., None]
     return responsiveness_test(
-        responses, conditions, smoothing_px=3, shuffle_count=shuffle_count, seed=1
+        by_lag, conditions, smoothing_px=3, shuffle_count=shuffle_count, seed=1
     )
+
+
+def test_more_lags_of_noise_make_nobody_more_significant():
+    conditions = session()
+    lags = [noise_of(conditions, 400, seed) for seed in range(6)]
+    p = p_values(np.stack(lags, axis=2), conditions)
+    assert np.mean(p <= 0.05) == pytest.approx(0.05, abs=0.03)
+    assert p.mean() == pytest.approx(0.5, abs=0.05)
 
 
 def test_responses_that_know_no_dots_are_rarely_significant():

@@ -163,3 +163,19 @@ def test_values_that_make_no_sense_are_refused(values, message):
 def test_a_margin_that_leaves_no_grid_is_refused():
     with pytest.raises(ProtocolError, match="must leave two dots on each axis"):
         find_experiment("dots").stimuli(protocol(margin_px=17.0), SCREEN, "image")
+
+
+def test_a_latency_chosen_by_few_neurons_makes_noise_no_more_significant():
+    """One-frame windows tell most lags apart, so the best of them stands out by chance."""
+    p_values = [
+        analyze(
+            noisy(noise=1.0, field=False, neurons=5, repeats=3, seed=seed)[0],
+            shuffle_count=99,
+            latest_s=0.65,
+            window_s=1 / 30,
+        ).neurons["responsive_p"]
+        for seed in range(30)
+    ]
+    p_value = np.concatenate(p_values)
+    assert np.mean(p_value <= 0.05) <= 0.08
+    assert p_value.mean() == pytest.approx(0.5, abs=0.06)
