@@ -147,14 +147,30 @@ def preferred_directions(
     Returns
     -------
     float array, shape (neuron,)
-        The fitted angle where the fit stands, else that of the vector sum; NaN without either.
+        The fitted angle where the fit stands, else that of the largest response, or of the vector
+        sum where the result has no tuning curves; NaN for neurons without a vector sum. Of peaks
+        at 0 and 90 degrees the vector sum points to 45, where the neuron does not respond.
     """
     table = rows_of(direction, neurons)
     is_still = bool(table["preferred_direction_deg"].isna().all())
     angle, period = ("orientation", 180) if is_still else ("direction", 360)
     fitted = table[f"fitted_{angle}_deg"].where(table["status"].isin(["ok", "at_bound"]))
-    angle_deg = fitted.fillna(table[f"preferred_{angle}_deg"]).to_numpy(float)
+    summed = table[f"preferred_{angle}_deg"]
+    largest = _largest_responses(direction, neurons, axis=f"{angle}_deg").where(summed.notna())
+    angle_deg = fitted.fillna(largest).fillna(summed).to_numpy(float)
     return np.asarray(step_deg * np.round(angle_deg / step_deg) % period)
+
+
+def _largest_responses(direction: Result, neurons: pd.DataFrame, *, axis: str) -> pd.Series[float]:
+    """Return the angle of each neuron's largest mean response; NaN where there is no curve."""
+    keys = ["mouse", "neuron"]
+    angles = direction.neurons[keys].assign(angle_deg=np.nan)
+    if "tuning_curve" in direction.arrays and axis in direction.arrays:
+        curves = direction.arrays["tuning_curve"].transpose("neuron", axis).to_numpy()
+        best = np.nan_to_num(curves, nan=-np.inf).argmax(axis=1)
+        angle_deg = direction.arrays[axis].to_numpy()[best]
+        angles["angle_deg"] = np.where(np.isfinite(curves).any(axis=1), angle_deg, np.nan)
+    return neurons[keys].merge(angles, on=keys, how="left")["angle_deg"]
 
 
 def rows_of(result: Result, neurons: pd.DataFrame) -> pd.DataFrame:
