@@ -6,6 +6,8 @@ Nothing here needs a model: a saved result loads and draws its figures without t
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import io
 import json
 import shutil
 import tomllib
@@ -120,6 +122,21 @@ class Result:
         """The main table, one row a neuron."""
         return self.tables["neurons"]
 
+    @property
+    def digest(self) -> str:
+        """A hash of protocol and tables: what builds on the result depends on them.
+
+        It is the same after :meth:`save` and :meth:`load`.
+        """
+        digest = hashlib.sha256(
+            json.dumps(dict(self.protocol), sort_keys=True, default=str).encode()
+        )
+        for name in sorted(self.tables):
+            for column, values in _as_stored(self.tables[name]).items():
+                digest.update(f"{name}.{column}".encode())
+                digest.update(_hashable(values))
+        return digest.hexdigest()[:16]
+
     def row(self, neuron: int) -> int:
         """Return the position of a neuron, by its index in the mouse, in tables and arrays.
 
@@ -223,6 +240,22 @@ class Result:
             protocol=protocol,
             provenance=record,
         )
+
+
+def _as_stored(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table with the types of columns that it would have after saving and loading."""
+    return pd.read_parquet(io.BytesIO(table.to_parquet(index=False)))
+
+
+def _hashable(values: pd.Series) -> bytes:
+    """Return the values of a column as bytes."""
+    if pd.api.types.is_numeric_dtype(values.dtype):
+        numbers = values.to_numpy(dtype=np.float64, na_value=np.nan)
+        # NaN has many bit patterns.
+        return np.where(np.isnan(numbers), np.nan, numbers).tobytes()
+    lacking = values.isna()
+    texts = [None if lack else str(value) for value, lack in zip(values, lacking, strict=True)]
+    return json.dumps(texts).encode()
 
 
 def _read_table(path: Path) -> pd.DataFrame:

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import subprocess
 import sys
@@ -184,3 +185,19 @@ def test_responses_of_other_neurons_than_in_the_table_are_refused(axes):
 def test_responses_with_an_unnamed_axis_are_refused():
     with pytest.raises(ShapeError, match="name one axis for each number"):
         Responses(np.zeros((5, 3, 7)), neurons())
+
+
+def test_digest_survives_saving_and_tells_contents_apart(result, tmp_path):
+    mixed = result.neurons.assign(note=["a", None, "b"], number=pd.array([1, None, 2], "Int64"))
+    # Tables that were put together from parts have numbers in columns of objects.
+    mixed = mixed.assign(r2=pd.Series([0.5, None, 1], dtype=object), lost=None)
+    result = dataclasses.replace(result, tables={**result.tables, "neurons": mixed})
+    assert Result.load(result.save(tmp_path / "r")).digest == result.digest
+    moved = {**result.tables, "neurons": mixed.assign(x_deg=[1.5, np.nan, -3.1])}
+    others = [
+        dataclasses.replace(result, tables=moved),
+        dataclasses.replace(result, tables={"neurons": mixed}),
+        dataclasses.replace(result, protocol={**result.protocol, "seed": 4}),
+    ]
+    assert len({result.digest, *(other.digest for other in others)}) == 4
+    assert dataclasses.replace(result, provenance={"seconds": 3}).digest == result.digest
