@@ -85,6 +85,43 @@ def read_protocol(
     return build_protocol(protocol_type, values)
 
 
+def change_protocol(
+    protocol_type: type[ProtocolType],
+    protocol: Protocol,
+    *,
+    overrides: Mapping[str, Any] | None = None,
+    experiment: str,
+) -> ProtocolType:
+    """Change some values of a protocol that was read before, and check everything.
+
+    Parameters
+    ----------
+    protocol_type : type
+        The experiment's protocol class.
+    protocol : Protocol
+        It must be of that class.
+    overrides : mapping, optional
+        Values that replace those of the protocol.
+    experiment : str
+        The experiment it must be for.
+
+    Raises
+    ------
+    ProtocolError
+        If the protocol is of another experiment, or a key is unknown or of the wrong type.
+    """
+    if not isinstance(protocol, protocol_type):
+        raise ProtocolError(
+            f"a protocol of {protocol.experiment} was given to {experiment}; give one of "
+            f"{experiment}"
+        )
+    if not overrides:
+        return protocol
+    fields = [field.name for field in dataclasses.fields(protocol) if field.init]
+    values = {name: getattr(protocol, name) for name in fields}
+    return build_protocol(type(protocol), {**values, **overrides})
+
+
 def experiment_of(source: str | Path) -> str:
     """Return the experiment that a protocol file, or a shipped protocol, is for.
 

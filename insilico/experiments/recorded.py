@@ -21,7 +21,7 @@ from insilico.experiments.experiment import (
     Setting,
     find_experiment,
 )
-from insilico.experiments.protocols import Protocol, read_protocol
+from insilico.experiments.protocols import Protocol, change_protocol, read_protocol
 from insilico.experiments.run_folder import RunFolder
 from insilico.recordings.conditions import presented_dots, presented_gabors
 from insilico.recordings.metadata import known_trials, require_metadata
@@ -121,7 +121,9 @@ def analyze_recording(
     chosen = _choose(neurons, len(recording.neurons))
     identity = describe_recording(recording, chosen, metadata)
     folder = None if out is None else RunFolder.open(out, identity, command=command)
-    if folder and (finished := folder.finished(experiment, values.to_dict())):
+    earlier = _earlier(question, recording, values, given or {}, folder)
+    digests = {name: result.digest for name, result in earlier.items()}
+    if folder and (finished := folder.finished(experiment, values.to_dict(), digests)):
         return finished
     if experiment in ANSWERED:
         responses = recorded_responses(
@@ -129,7 +131,7 @@ def analyze_recording(
         )
         result = question.analyze(responses, values, screen=recording.screen, jobs=jobs)
     else:
-        result = _from_earlier(question, recording, values, chosen, given or {}, folder, jobs)
+        result = _from_earlier(question, recording, values, chosen, earlier, jobs)
     provenance = {
         **identity,
         **result.provenance,
@@ -140,7 +142,7 @@ def analyze_recording(
     }
     result = dataclasses.replace(result, provenance=provenance)
     if folder is not None:
-        folder.parts(experiment, values.to_dict())
+        folder.parts(experiment, values.to_dict(), digests)
         folder.finish(result)
     return result
 
@@ -203,6 +205,12 @@ def recorded_responses(
     within = (length - shown["onset_frame"]).clip(upper=stop) - first
     is_recorded = within >= answered.minimum_window * (stop - first)
     kept = shown[is_recorded]
+    if kept.empty:
+        raise RecordingError(
+            f"no pattern of the {answered.stimulus_type} trials of {recording.source} lasts for "
+            f"the {stop - first} frames that are analyzed, {first} to {stop} after its onset; "
+            "shorten the latency or the window of the protocol"
+        )
     trials = np.unique(kept["trial"])
     conditions = kept.rename(columns={"trial": "recorded_trial"}).reset_index(drop=True)
     conditions.insert(0, "trial", np.searchsorted(trials, conditions["recorded_trial"]))
@@ -340,7 +348,9 @@ def read_recorded_protocol(
         As :func:`insilico.experiments.read_protocol`.
     """
     if isinstance(protocol, Protocol):
-        return dataclasses.replace(protocol, **(overrides or {}))
+        return change_protocol(
+            question.protocol_type, protocol, overrides=overrides, experiment=question.name
+        )
     if protocol is None:
         try:
             catalog.find("experiments", question.name + RECORDED)
@@ -352,17 +362,17 @@ def read_recorded_protocol(
     )
 
 
-def _from_earlier(
+def _earlier(
     question: Experiment[Any],
     recording: Recording,
     values: Any,
-    chosen: np.ndarray[Any, np.dtype[np.int64]],
     given: Given,
     folder: RunFolder | None,
-    jobs: int,
-) -> Result:
-    """Answer an experiment that only looks at earlier results."""
-    found = {}
+) -> dict[str, Result]:
+    """Return the earlier results that an experiment without trials of its own looks at."""
+    found: dict[str, Result] = {}
+    if question.name in ANSWERED:
+        return found
     for name in question.requires(values, recording.kind):
         earlier = given.get(name) or (None if folder is None else folder.result(name))
         if earlier is None:
@@ -371,10 +381,22 @@ def _from_earlier(
                 f"it first: insilico run {name} {question.name}, with the same options"
             )
         found[name] = earlier
+    return found
+
+
+def _from_earlier(
+    question: Experiment[Any],
+    recording: Recording,
+    values: Any,
+    chosen: np.ndarray[Any, np.dtype[np.int64]],
+    earlier: Mapping[str, Result],
+    jobs: int,
+) -> Result:
+    """Answer an experiment that only looks at earlier results."""
     table = recording.neurons.iloc[chosen].reset_index(drop=True)
     table.insert(0, "mouse", recording.mouse)
     setting = Setting(
-        values, recording.kind, recording.screen, table, found, has_trial_noise=True, jobs=jobs
+        values, recording.kind, recording.screen, table, earlier, has_trial_noise=True, jobs=jobs
     )
     if question.sites(setting):
         raise RecordingError(
@@ -383,7 +405,8 @@ def _from_earlier(
         )
     tables, arrays = question.conclude(question.accumulator(setting), setting)
     source = {"type": "recording", "path": str(recording.source)}
-    provenance = {"source": source, "units": "recorded", "given": sorted(found)}
+    digests = {name: result.digest for name, result in earlier.items()}
+    provenance = {"source": source, "units": "recorded", "given": digests}
     return Result(question.name, tables, arrays, values.to_dict(), provenance)
 
 

@@ -170,20 +170,31 @@ class RunFolder:
             )
         return cls(path, record)
 
-    def finished(self, experiment: str, protocol: Mapping[str, Any]) -> Result | None:
-        """Return the finished result of an experiment with this protocol, or None.
+    def finished(
+        self, experiment: str, protocol: Mapping[str, Any], given: Mapping[str, str] | None = None
+    ) -> Result | None:
+        """Return the finished result of an experiment, or None.
+
+        Parameters
+        ----------
+        experiment : str
+            Its name.
+        protocol : mapping
+            Every value of its protocol.
+        given : mapping of str to str, optional
+            :attr:`insilico.results.Result.digest` of the earlier results it builds on, by name.
 
         Raises
         ------
         RunFolderError
-            If the folder holds the experiment with another protocol.
+            If the folder holds it with another protocol, or built on other results.
         """
         entry = self._record["experiments"].get(experiment)
         if entry is None:
             return None
         if not self._is_started(experiment, entry):
             return None
-        self._check(experiment, entry, protocol)
+        self._check(experiment, entry, protocol, given or {})
         return Result.load(self.path / experiment) if entry["state"] == "finished" else None
 
     def result(self, experiment: str) -> Result | None:
@@ -193,21 +204,29 @@ class RunFolder:
             return None
         return Result.load(self.path / experiment)
 
-    def parts(self, experiment: str, protocol: Mapping[str, Any]) -> Parts:
+    def parts(
+        self, experiment: str, protocol: Mapping[str, Any], given: Mapping[str, str] | None = None
+    ) -> Parts:
         """Note that an experiment is under way, and return where its parts are kept.
+
+        Parameters
+        ----------
+        experiment, protocol, given
+            As for :meth:`finished`.
 
         Raises
         ------
         RunFolderError
-            If the folder holds the experiment with another protocol.
+            If the folder holds it with another protocol, or built on other results.
         """
         entry = self._record["experiments"].get(experiment)
         if entry is not None and self._is_started(experiment, entry):
-            self._check(experiment, entry, protocol)
+            self._check(experiment, entry, protocol, given or {})
         self._record["experiments"][experiment] = {
             "state": "running",
             "fingerprint": fingerprint(protocol),
             "protocol": dict(protocol),
+            "given": dict(given or {}),
         }
         self._write()
         return Parts(self.path / PARTS / experiment)
@@ -235,9 +254,14 @@ class RunFolder:
         return (self.path / PARTS / experiment).exists()
 
     def _check(
-        self, experiment: str, entry: Mapping[str, Any], protocol: Mapping[str, Any]
+        self,
+        experiment: str,
+        entry: Mapping[str, Any],
+        protocol: Mapping[str, Any],
+        given: Mapping[str, str],
     ) -> None:
         if entry["fingerprint"] == fingerprint(protocol):
+            self._check_given(experiment, entry, given)
             return
         there = entry["protocol"]
         keys = sorted(set(protocol) | set(there))
@@ -245,6 +269,22 @@ class RunFolder:
         raise RunFolderError(
             f"{self.path} holds {experiment} with another protocol: {', '.join(differs)} differ; "
             "give a new folder to --out"
+        )
+
+    def _check_given(
+        self, experiment: str, entry: Mapping[str, Any], given: Mapping[str, str]
+    ) -> None:
+        # A folder of an older insilico does not say what it built on, and so is not relied on.
+        there = entry.get("given", {})
+        changed = [name for name in sorted({*given, *there}) if given.get(name) != there.get(name)]
+        if not changed:
+            return
+        is_finished = entry["state"] == "finished"
+        what = self.path / experiment if is_finished else self.path / PARTS / experiment
+        raise RunFolderError(
+            f"{what} builds on {' and '.join(changed)} as it was before, and "
+            f"{'that result has' if len(changed) == 1 else 'those results have'} changed; delete "
+            f"{what} to run {experiment} again, or give a new folder to --out"
         )
 
     def _write(self) -> None:

@@ -29,7 +29,7 @@ from insilico.experiments.experiment import (
     find_experiment,
     make_block,
 )
-from insilico.experiments.protocols import Protocol, read_protocol
+from insilico.experiments.protocols import Protocol, change_protocol, read_protocol
 from insilico.experiments.run_folder import Parts, RunFolder
 from insilico.experiments.sites import Site
 from insilico.progress import progress_bar
@@ -125,7 +125,9 @@ def run(
     if len(sample := question.stimuli(values, screen, twin.kind)):
         sample.render(range(1))
     folder = None if out is None else RunFolder.open(out, identity, command=command)
-    if folder is not None and (finished := folder.finished(experiment, values.to_dict())):
+    earlier = _earlier(question, values, twin, given or {}, folder)
+    digests = {name: result.digest for name, result in earlier.items()}
+    if folder is not None and (finished := folder.finished(experiment, values.to_dict(), digests)):
         logger.info("%s is finished already: %s", experiment, folder.path / experiment)
         return finished
     setting = Setting(
@@ -133,12 +135,12 @@ def run(
         twin.kind,
         screen,
         prepared.neurons_table(),
-        given=_earlier(question, values, twin, given or {}, folder),
+        given=earlier,
         jobs=jobs or os.cpu_count() or 1,
     )
     sites = question.sites(setting)
     shows = [question.stimuli(values, screen, twin.kind, site) for site in sites]
-    parts = Parts(None) if folder is None else folder.parts(experiment, values.to_dict())
+    parts = Parts(None) if folder is None else folder.parts(experiment, values.to_dict(), digests)
     setting = dataclasses.replace(setting, keep=parts.keep)
     started = time.monotonic()
     accumulator = question.accumulator(setting)
@@ -228,7 +230,7 @@ def _record(prepared: PreparedTwin, measured: _Measured, setting: Setting[Any]) 
         "seed": setting.protocol.seed,
         "stimulus_id": measured.stimulus_id,
         "trials": measured.trial_count,
-        "given": sorted(setting.given),
+        "given": {name: result.digest for name, result in setting.given.items()},
     }
 
 
@@ -238,12 +240,9 @@ def _protocol(
     overrides: Mapping[str, Any] | None,
 ) -> Any:
     if isinstance(protocol, Protocol):
-        if not isinstance(protocol, question.protocol_type):
-            raise ProtocolError(
-                f"a protocol of {protocol.experiment} was given to {question.name}; give one of "
-                f"{question.name}"
-            )
-        return dataclasses.replace(protocol, **(overrides or {}))
+        return change_protocol(
+            question.protocol_type, protocol, overrides=overrides, experiment=question.name
+        )
     return read_protocol(
         question.protocol_type, protocol, overrides=overrides, experiment=question.name
     )

@@ -225,3 +225,37 @@ def test_stored_indices_follow_from_the_published_tuning_curves(shared_data):
     for index in ("osi", "dsi"):
         stored = np.load(folder / f"{index.upper()}.npy")[:400]
         np.testing.assert_allclose(measured[index], stored, atol=2e-7)
+
+
+@pytest.mark.parametrize("experiment", ["direction", "dots"])
+def test_a_window_beyond_every_trial_is_refused(simulated, experiment):
+    with pytest.raises(RecordingError, match=r"no pattern of the .* shorten the latency"):
+        analyze_recording(experiment, simulated, overrides={"latency_s": 12.0})
+
+
+def test_unknown_override_of_a_protocol_object_is_guessed(simulated):
+    protocol = read_protocol(DirectionProtocol, "direction-recorded", experiment="direction")
+    with pytest.raises(ProtocolError, match="did you mean 'latency_s'"):
+        analyze_recording("direction", simulated, protocol=protocol, overrides={"latency": 0.1})
+    with pytest.raises(ProtocolError, match="a protocol of direction was given to dots"):
+        analyze_recording("dots", simulated, protocol=protocol)
+
+
+def test_a_recorded_result_is_not_returned_for_other_earlier_results(
+    simulated, direction, tmp_path, monkeypatch
+):
+    from insilico.experiments import recorded
+
+    def conclude(question, recording, values, chosen, earlier, jobs):
+        return dataclasses.replace(earlier["direction"], experiment="dots", protocol={})
+
+    question = recorded.find_experiment("dots")
+    monkeypatch.setattr(type(question), "requires", lambda self, protocol, kind: ("direction",))
+    monkeypatch.setattr(recorded, "ANSWERED", {"direction": recorded.ANSWERED["direction"]})
+    monkeypatch.setattr(recorded, "_from_earlier", conclude)
+    out = tmp_path / "run"
+    for _ in range(2):
+        analyze_recording("dots", simulated, given={"direction": direction}, out=out)
+    other = dataclasses.replace(direction, protocol={**direction.protocol, "latency_s": 0.2})
+    with pytest.raises(RunFolderError, match=r"run/dots builds on direction as .* delete"):
+        analyze_recording("dots", simulated, given={"direction": other}, out=out)

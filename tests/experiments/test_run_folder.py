@@ -168,3 +168,25 @@ def test_nothing_is_kept_where_there_is_no_folder():
 def test_fingerprint_follows_the_content_and_not_the_order():
     assert fingerprint({"a": 1, "b": [2]}) == fingerprint({"b": [2], "a": 1})
     assert fingerprint({"a": 1}) != fingerprint({"a": 2})
+
+
+@pytest.mark.parametrize("is_finished", [True, False])
+def test_what_was_built_on_another_result_is_refused_and_that_one_is_named(tmp_path, is_finished):
+    folder = start(tmp_path / "run")
+    given = {"retinotopy": "ab", "direction": "cd"}
+    parts = folder.parts("size", PROTOCOL, given)
+    kept = "run/parts/size"
+    if is_finished:
+        folder.finish(result())
+        kept = "run/size"
+    else:
+        parts.save_state({"sum": np.zeros(3)}, 1, is_finished=False)
+    again = start(tmp_path / "run")
+    assert (again.finished("size", PROTOCOL, given) is not None) == is_finished
+    for ask in (again.finished, again.parts):
+        with pytest.raises(
+            RunFolderError, match=f"{kept} builds on retinotopy as .* delete .*{kept}"
+        ):
+            ask("size", PROTOCOL, {**given, "retinotopy": "xy"})
+        with pytest.raises(RunFolderError, match="builds on direction and retinotopy as it was"):
+            ask("size", PROTOCOL)

@@ -1,5 +1,6 @@
 """The runner: what happens when it is stopped, and what a run folder refuses."""
 
+import dataclasses
 import shutil
 import signal
 
@@ -8,9 +9,12 @@ import pytest
 import torch
 
 import insilico
-from insilico.errors import CatalogError, RunFolderError, UnitsError
+from insilico.errors import CatalogError, ProtocolError, RunFolderError, UnitsError
+from insilico.experiments import find_experiment, read_protocol
+from insilico.experiments.direction import DirectionProtocol
 from insilico.experiments.reverse_correlation import LaggedCovariance
 from insilico.experiments.runner import run
+from insilico.validation.truth import planted_results
 
 NOISE = {"image_count": 3000, "frame_count": 4000}
 
@@ -104,3 +108,53 @@ def test_unknown_experiment_is_named():
         CatalogError, match="no experiment 'retinotopie'; did you mean 'retinotopy'"
     ):
         run("retinotopie", insilico.SimulatedV1("image", simple_count=1, energy_count=0))
+
+
+def moved(given, name):
+    """Return planted results of which one looks elsewhere."""
+    table = given[name].neurons.assign(x_px=given[name].neurons["x_px"] + 3)
+    return {**given, name: dataclasses.replace(given[name], tables={"neurons": table})}
+
+
+def test_a_result_is_not_returned_for_other_earlier_results(tmp_path):
+    twin = insilico.SimulatedV1("image", simple_count=1, energy_count=1)
+    options = {"out": tmp_path / "run", "jobs": 1}
+    given = planted_results(twin)
+    first = run("size", twin, given=given, **options)
+    assert first.provenance["given"] == {
+        name: given[name].digest for name in ("retinotopy", "direction")
+    }
+    again = run("size", twin, given=given, **options)
+    pd.testing.assert_frame_equal(again.neurons, first.neurons)
+    with pytest.raises(
+        RunFolderError, match=r"run/size builds on retinotopy as .* changed; delete"
+    ):
+        run("size", twin, given=moved(given, "retinotopy"), **options)
+
+
+def test_a_stopped_measurement_is_not_continued_at_other_places(tmp_path, monkeypatch):
+    twin = insilico.SimulatedV1("image", simple_count=1, energy_count=1)
+    options = {"out": tmp_path / "run", "jobs": 1}
+    given = planted_results(twin)
+
+    def stop(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(find_experiment("size")), "conclude", stop)
+        with pytest.raises(KeyboardInterrupt):
+            run("size", twin, given=given, **options)
+    with pytest.raises(RunFolderError, match=r"run/parts/size builds on retinotopy as"):
+        run("size", twin, given=moved(given, "retinotopy"), **options)
+    assert run("size", twin, given=given, **options).neurons["shown_x_px"].notna().all()
+
+
+def test_unknown_override_of_a_protocol_object_is_guessed():
+    twin = insilico.SimulatedV1("image", simple_count=1, energy_count=0)
+    protocol = read_protocol(DirectionProtocol, None, experiment="direction")
+    with pytest.raises(ProtocolError, match="did you mean 'orientation_count'"):
+        run("direction", twin, protocol=protocol, overrides={"orientation_cuont": 4})
+    with pytest.raises(ProtocolError, match="orientation_count is 'few'; give a whole number"):
+        run("direction", twin, protocol=protocol, overrides={"orientation_count": "few"})
+    result = run("direction", twin, protocol=protocol, overrides={"orientation_count": 4}, jobs=1)
+    assert result.protocol["orientation_count"] == 4
