@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import cyclopts
 
 if TYPE_CHECKING:
+    from insilico.errors import InsilicoError
     from insilico.experiments.experiment import Experiment
 
 
@@ -95,6 +96,8 @@ def run(
             "plan": plan,
         }
         skipped = _run_twin(questions, model, **twin, **options)
+    if {question.name for question in questions} <= set(skipped):
+        raise _nothing_answered(len(questions), model or str(recording), model is not None)
     print(f"all figures on one page: {write_gallery(out, skipped)}")
 
 
@@ -116,10 +119,13 @@ def _run_twin(
     """Ask a twin experiment by experiment; return why some were skipped, by name."""
     import insilico
     from insilico.cli.saving import save_and_tell
-    from insilico.errors import NotFittedError, StimulusError
+    from insilico.errors import ProtocolError, StimulusError
     from insilico.experiments.battery import plan_battery
     from insilico.experiments.protocols import read_protocol
 
+    # With 'all' a refusal only skips its experiment; this one would skip them all.
+    if jobs is not None and jobs < 1:
+        raise ProtocolError(f"jobs is {jobs}; give 1 or more processes")
     twin = insilico.load(model, device=device)
     _tell_assumptions(twin, mouse)
     _tell_quality(twin)
@@ -142,8 +148,7 @@ def _run_twin(
     skipped = tell_skipped(battery.skipped)
     given: dict[str, Any] = {}
     for question in battery.experiments:
-        if lost := set(question.requires(ready[question.name], twin.kind)) & set(skipped):
-            why = f"it builds on {' and '.join(sorted(lost))}"
+        if why := lost(question.requires(ready[question.name], twin.kind), skipped):
             skipped |= tell_skipped({question.name: why})
             continue
         try:
@@ -161,7 +166,7 @@ def _run_twin(
                 progress=True,
                 command=" ".join(sys.argv),
             )
-        except (NotFittedError, StimulusError) as error:
+        except skippable() as error:
             if not is_all:
                 raise
             skipped |= tell_skipped({question.name: str(error)})
@@ -169,6 +174,35 @@ def _run_twin(
         given[question.name] = result
         save_and_tell(result, out)
     return skipped
+
+
+def skippable() -> tuple[type[InsilicoError], ...]:
+    """Return the errors that are about one experiment: 'all' goes on after them."""
+    from insilico import errors
+
+    return (
+        errors.NotFittedError,
+        errors.ProtocolError,
+        errors.RecordingError,
+        errors.StimulusError,
+        errors.UnitsError,
+    )
+
+
+def lost(needed: Iterable[str], skipped: Iterable[str]) -> str:
+    """Return why an experiment cannot be run after some others were skipped, or nothing."""
+    names = sorted(set(needed) & set(skipped))
+    return f"it builds on {' and '.join(names)}" if names else ""
+
+
+def _nothing_answered(count: int, who: str, is_model: bool) -> InsilicoError:
+    from insilico.errors import RecordingError, StimulusError
+
+    kind, other = (StimulusError, "model") if is_model else (RecordingError, "recording")
+    return kind(
+        f"{who} answers none of the {count} experiments asked for, for the reasons above; give "
+        f"another {other} or change the protocols"
+    )
 
 
 def tell_skipped(skipped: Mapping[str, str]) -> dict[str, str]:

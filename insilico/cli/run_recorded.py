@@ -56,7 +56,7 @@ def run_recorded(
     is_all: bool,
 ) -> dict[str, str]:
     """Analyze a recording experiment by experiment; return why some were skipped, by name."""
-    from insilico.cli.run import tell_skipped
+    from insilico.cli.run import lost, skippable, tell_skipped
     from insilico.cli.saving import save_and_tell
     from insilico.errors import ProtocolError
     from insilico.experiments.battery import plan_battery
@@ -78,17 +78,26 @@ def run_recorded(
     skipped = tell_skipped(battery.skipped)
     given: dict[str, Any] = {}
     for question in battery.experiments:
-        result = analyze_recording(
-            question.name,
-            recording,
-            protocol=ready[question.name],
-            neurons=neurons,
-            metadata=metadata,
-            given=given,
-            out=out,
-            jobs=jobs or os.cpu_count() or 1,
-            command=" ".join(sys.argv),
-        )
+        if why := lost(question.requires(ready[question.name], recording.kind), skipped):
+            skipped |= tell_skipped({question.name: why})
+            continue
+        try:
+            result = analyze_recording(
+                question.name,
+                recording,
+                protocol=ready[question.name],
+                neurons=neurons,
+                metadata=metadata,
+                given=given,
+                out=out,
+                jobs=jobs or os.cpu_count() or 1,
+                command=" ".join(sys.argv),
+            )
+        except skippable() as error:
+            if not is_all:
+                raise
+            skipped |= tell_skipped({question.name: str(error)})
+            continue
         given[question.name] = result
         _tell_left_out(result.provenance["source"])
         save_and_tell(result, out)

@@ -11,7 +11,13 @@ import pytest
 
 from insilico.cli.gallery import page
 from insilico.cli.run import _overrides_by_experiment, _questions, run
-from insilico.errors import CatalogError, ProtocolError
+from insilico.errors import (
+    CatalogError,
+    ProtocolError,
+    RecordingError,
+    StimulusError,
+    UnitsError,
+)
 from insilico.experiments import EXPERIMENTS, find_experiment, read_protocol
 from insilico.experiments.battery import plan_battery
 from insilico.experiments.recorded import unanswered
@@ -216,3 +222,54 @@ def test_run_all_of_a_recording_runs_what_it_answers(tmp_path, monkeypatch, caps
     text = (tmp_path / "run" / "gallery.html").read_text(encoding="utf-8")
     assert {"direction", "dots"} <= set(Page(text).ids)
     assert {name for name in lacking if f"skipped {name}: " in told} == set(lacking)
+
+
+@pytest.fixture(scope="module")
+def movies(tmp_path_factory):
+    """A recording of movies, with published Gabors and dots."""
+    few = {"train_trials": 1, "validation_stimuli": 0, "test_stimuli": 2, "final_stimuli": 0}
+    options = SimulationOptions(mice=1, neurons=6, seed=2, repeats=4, **few)
+    folder = tmp_path_factory.mktemp("recorded") / "out"
+    return write_recordings(folder, options=options)[0].folder
+
+
+def test_run_all_of_a_recording_goes_on_after_a_refusal(movies, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("insilico.cli.saving.save_figures", lambda result, folder: None)
+    late = ["direction.latency_s=12", "dots.shuffle_count=19"]
+    run(["all"], recording=movies, out=tmp_path / "run", set_=late, jobs=1)
+    assert "skipped direction: no pattern of the" in capsys.readouterr().err
+    text = (tmp_path / "run" / "gallery.html").read_text(encoding="utf-8")
+    assert "dots" in Page(text).ids
+
+
+def test_where_nothing_is_answered_there_is_one_sentence_and_no_page(movies, tmp_path):
+    late = ["latency_s=12"]
+    with pytest.raises(RecordingError, match="answers none of the 9 experiments asked for"):
+        run(["all"], recording=movies, out=tmp_path / "run", set_=late, jobs=1)
+    assert not (tmp_path / "run" / "gallery.html").exists()
+
+
+def test_run_all_of_a_recording_of_images_is_refused(recordings, tmp_path):
+    with pytest.raises(RecordingError, match="answers none of the 9 experiments asked for"):
+        run(["all"], recording=recordings / "mouse-1", out=tmp_path / "run", jobs=1)
+    assert not (tmp_path / "run").exists()
+
+
+def test_one_experiment_by_name_is_refused_and_not_skipped(movies, tmp_path):
+    with pytest.raises(RecordingError, match="no pattern of the"):
+        run(["direction"], recording=movies, out=tmp_path / "run", set_=["latency_s=12"], jobs=1)
+
+
+@pytest.mark.parametrize("kind", [ProtocolError, RecordingError, UnitsError])
+def test_run_all_of_a_twin_goes_on_after_a_refusal(tmp_path, monkeypatch, capsys, kind):
+    def refuse(name, *args, **options):
+        raise kind(f"{name} does not fit")
+
+    monkeypatch.setattr("insilico.run", refuse)
+    with pytest.raises(StimulusError, match="answers none of the 9 experiments asked for"):
+        run(["all"], model="simulated-v1-image", neurons="0:2", out=tmp_path / "run", jobs=1)
+    told = capsys.readouterr().err
+    assert "skipped retinotopy: retinotopy does not fit" in told
+    assert "skipped size: it builds on direction and retinotopy" in told
+    with pytest.raises(ProtocolError, match="jobs is 0"):
+        run(["all"], model="simulated-v1-image", neurons="0:2", out=tmp_path / "run", jobs=0)
