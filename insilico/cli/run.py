@@ -184,6 +184,7 @@ def skippable() -> tuple[type[InsilicoError], ...]:
         errors.NotFittedError,
         errors.ProtocolError,
         errors.RecordingError,
+        errors.ShapeError,
         errors.StimulusError,
         errors.UnitsError,
     )
