@@ -14,7 +14,14 @@ from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from insilico.errors import NotFittedError
 from insilico.figures.galleries import IntArray, spread_over_ranks
-from insilico.figures.panels import bin_count_for, letter_panels, point_size, upper_limit
+from insilico.figures.panels import (
+    bin_count_for,
+    draw_identity,
+    letter_panels,
+    plot_histogram,
+    plot_points,
+    upper_limit,
+)
 from insilico.figures.style import GRAY, PAGE_WIDTH_IN, cycle_color, new_axes, style
 from insilico.figures.validation import wrap_to
 from insilico.results import Result
@@ -96,12 +103,8 @@ def plot_quantity(result: Result, row: pd.Series, axes: Axes | None = None) -> A
     two = wrap_to(two, one, period_deg=period)
     low, high = _square(np.concatenate([one, two]), is_log=bool(row["is_log"]))
     beyond = int(((np.minimum(one, two) < low) | (np.maximum(one, two) > high)).sum())
-    points: dict[str, Any] = {"s": point_size(len(one)), "linewidth": 0, "alpha": 0.6}
-    axes.scatter(
-        np.clip(one, low, high), np.clip(two, low, high), color=cycle_color(0), **points
-    ).set_clip_on(False)
-    axes.plot([low, high], [low, high], color="black", linewidth=0.6, zorder=0)
-    axes.set(xlim=(low, high), ylim=(low, high), aspect="equal")
+    plot_points(axes, np.clip(one, low, high), np.clip(two, low, high), clip_on=False)
+    draw_identity(axes, low, high)
     if row["is_log"]:
         axes.set(xscale="log", yscale="log")
         for axis in (axes.xaxis, axes.yaxis):
@@ -188,11 +191,7 @@ def plot_curves(
         # The last angle is the first one again.
         x = np.append(angle_deg, angle_deg[0] + period)
         y, bar = (np.append(values, values[0]) / scale for values in (curve, error))
-        color, label = color_of(side), f"{label_of(result, side)} ({side})"
-        if np.isfinite(bar).all():
-            axes.errorbar(x, y, bar, fmt="o-", color=color, elinewidth=0.7, label=label)
-        else:
-            axes.plot(x, y, "o-", color=color, label=label)
+        _draw_curve(axes, (x, y, bar), side, label=f"{label_of(result, side)} ({side})")
     correlation = float(neuron[f"{kind}_curve_correlation"])
     axes.set_title(f"neuron {neuron['neuron']}\nr = {correlation:.2f}")
     axes.set(xlim=(-0.03 * period, 1.03 * period), xticks=np.arange(0, period + 1, period / 4))
@@ -223,24 +222,21 @@ def plot_correlation(result: Result, axes: Axes | None = None, *, kind: str = "d
     """
     axes = new_axes(axes)
     table = counted(result)
-    edges = np.linspace(-1, 1, CORRELATION_BINS + 1)
-    columns = {
-        "pairs": (f"{kind}_curve_correlation", cycle_color(2)),
-        "angles shuffled": (f"{kind}_curve_correlation_shuffled", GRAY),
-    }
-    most = 0.0
-    for label, (column, color) in columns.items():
-        known = table[column].dropna().to_numpy()
-        share = 100 * np.histogram(known, edges)[0] / max(len(known), 1)
-        axes.stairs(share, edges, color=color, linewidth=1.0, label=label)
-        most = max(most, float(share.max()))
-        if len(known):
-            axes.plot(np.median(known), 0, "^", color=color, markersize=5, clip_on=False, zorder=4)
-    count = int(table[f"{kind}_curve_correlation"].notna().sum())
+    name = f"{kind}_curve_correlation"
+    groups = {"pairs": table[name], "angles shuffled": table[f"{name}_shuffled"]}
     test = test_row(result, f"{kind} curve correlation - shuffled")
-    axes.set(xlim=(-1, 1), ylim=(0, 1.3 * most or 1), ylabel="neurons (%)")
-    axes.set_title(f"{kind} curves, N = {count:,}")
-    axes.set_xlabel(f"correlation of curves\n{p_text(test['p_value'])}")
+    plot_histogram(
+        axes,
+        groups,
+        limits=(-1, 1),
+        bin_count=CORRELATION_BINS,
+        title=f"{kind} curves, N = {int(table[name].notna().sum()):,}",
+        xlabel="correlation of curves",
+        remark=p_text(test["p_value"]),
+        colors=(cycle_color(2), GRAY),
+        medians=[float(values.median()) for values in groups.values()],
+        is_percent=True,
+    )
     axes.legend(loc="upper left", fontsize="x-small")
     return axes
 
@@ -264,19 +260,11 @@ def plot_aligned(result: Result, axes: Axes | None = None, *, kind: str = "direc
         With standard errors over neurons, or over mice where there are several.
     """
     axes = new_axes(axes)
-    table = result.tables["aligned_curves"]
-    shown = table[(table["kind"] == kind) & (table["mouse"] == "all")]
+    shown = _rows_of(result, "aligned_curves", kind=kind, mouse="all")
     for side in SIDES:
         part = shown[shown["side"] == side]
-        axes.errorbar(
-            part["angle_deg"],
-            part["mean"],
-            part["sem"].fillna(0),
-            fmt="o-",
-            color=color_of(side),
-            elinewidth=0.7,
-            label=label_of(result, side),
-        )
+        curve = (part[name].to_numpy(float) for name in ("angle_deg", "mean", "sem"))
+        _draw_curve(axes, tuple(curve), side, label=label_of(result, side))
     half = float(shown["angle_deg"].max())
     test = test_row(result, f"{kind} curve off the peak, neurons: other - reference")
     counts = sorted(set(shown["neuron_count"]))
@@ -308,8 +296,7 @@ def plot_differences(result: Result, axes: Axes | None = None, *, kind: str = "d
         Mean over mice, with its standard error where there are several; a dash is chance.
     """
     axes = new_axes(axes)
-    table = result.tables["preference_shares"]
-    shown = table[(table["kind"] == kind) & (table["mouse"] == "all")]
+    shown = _rows_of(result, "preference_shares", kind=kind, mouse="all")
     step = float(np.diff(shown["difference_deg"]).min())
     axes.bar(
         shown["difference_deg"],
@@ -328,8 +315,7 @@ def plot_differences(result: Result, axes: Axes | None = None, *, kind: str = "d
         linewidth=0.9,
         label="chance",
     )
-    ticks = shown["difference_deg"].to_numpy()
-    axes.set_xticks(ticks[:: max(1, math.ceil(len(ticks) / 5))])
+    axes.set_xticks(_thinned(shown["difference_deg"].to_numpy(float), 5))
     axes.set_title(f"preference, N = {int(shown['neuron_count'].iloc[0]):,}")
     axes.set(xlabel=f"difference in preferred\n{kind} (deg)", ylabel="neurons (%)")
     axes.legend(loc="upper right", fontsize="x-small")
@@ -354,8 +340,7 @@ def plot_pairs(result: Result, axes: Axes | None = None, *, kind: str = "directi
     Axes
     """
     axes = new_axes(axes)
-    table = result.tables["preference_pairs"]
-    table = table[table["kind"] == kind]
+    table = _rows_of(result, "preference_pairs", kind=kind)
     count = int(table["neuron_count"].iloc[0])
     wide = table.pivot_table(index="other_deg", columns="reference_deg", values="share")
     angles = wide.columns.to_numpy(float)
@@ -364,8 +349,7 @@ def plot_pairs(result: Result, axes: Axes | None = None, *, kind: str = "directi
     image = axes.imshow(
         100 * wide.to_numpy(), cmap="Greys", vmin=0, extent=(*ends, *ends), origin="lower"
     )
-    ticks = angles[:: max(1, math.ceil(len(angles) / 4))]
-    axes.set(xticks=ticks, yticks=ticks)
+    axes.set(xticks=_thinned(angles, 4), yticks=_thinned(angles, 4))
     axes.set(xlabel="reference (deg)", ylabel="other (deg)")
     axes.set_title(f"preferred {kind}, N = {count:,}")
     bar = axes.figure.colorbar(image, ax=axes, shrink=0.7, pad=0.03)
@@ -423,21 +407,20 @@ def plot_widths(result: Result, quantity: str, axes: Axes | None = None) -> Axes
     row = quantity_row(result, "retinotopy", quantity)
     both = pd.concat([values[side] for side in SIDES])
     high = upper_limit(both, step=10 if quantity.startswith("extent") else 2)
-    edges = np.linspace(0, high, bin_count_for(len(values)) + 1)
-    most = 1
-    for side in SIDES:
-        counts, _ = np.histogram(np.minimum(values[side], high), edges)
-        median = float(values[side].median())
-        label = f"{label_of(result, side)}, median {median:.1f}°"
-        axes.stairs(counts, edges, fill=True, color=color_of(side), alpha=0.25, linewidth=0)
-        axes.stairs(counts, edges, color=color_of(side), linewidth=0.9, label=label)
-        axes.plot(median, 0, "^", color=color_of(side), markersize=5, clip_on=False, zorder=4)
-        most = max(most, int(counts.max()))
-    beyond = int((both > high).sum())
-    remark = f"\n{beyond:,} beyond, in the last bin" if beyond else ""
-    axes.set(xlim=(0, high), ylim=(0, 1.45 * most), ylabel="neurons")
-    axes.set_title(f"N = {len(values):,}, {p_text(row['p_value'])}")
-    axes.set_xlabel(f"{row['words']} (deg){remark}")
+    medians = [float(values[side].median()) for side in SIDES]
+    plot_histogram(
+        axes,
+        {
+            f"{label_of(result, side)}, median {median:.1f}°": values[side]
+            for side, median in zip(SIDES, medians, strict=True)
+        },
+        limits=(0, high),
+        bin_count=bin_count_for(len(values)),
+        title=f"N = {len(values):,}, {p_text(row['p_value'])}",
+        xlabel=f"{row['words']} (deg)",
+        colors=[color_of(side) for side in SIDES],
+        medians=medians,
+    )
     axes.legend(loc="upper right", fontsize="x-small")
     return axes
 
@@ -463,14 +446,16 @@ def plot_shift(result: Result, quantity: str, axes: Axes | None = None) -> Axes:
     shift = counted_values(result, "retinotopy", quantity)["difference"].to_numpy(float)
     row = quantity_row(result, "retinotopy", quantity)
     reach = upper_limit(np.abs(shift), step=2)
-    edges = np.linspace(-reach, reach, 2 * (bin_count_for(len(shift)) // 2) + 1)
-    counts, _ = np.histogram(np.clip(shift, -reach, reach), edges)
-    axes.stairs(counts, edges, fill=True, color=cycle_color(2), alpha=0.4, linewidth=0)
-    axes.stairs(counts, edges, color=cycle_color(2), linewidth=0.9)
+    plot_histogram(
+        axes,
+        {"difference": shift},
+        limits=(-reach, reach),
+        bin_count=2 * (bin_count_for(len(shift)) // 2),
+        title=f"r = {row['correlation']:.2f}",
+        xlabel=f"{row['words']}, other − reference (deg)",
+        colors=[cycle_color(2)],
+    )
     axes.axvline(0, color="black", linewidth=0.6)
-    axes.set(xlim=(-reach, reach), ylabel="neurons")
-    axes.set_title(f"N = {len(shift):,}, r = {row['correlation']:.2f}")
-    axes.set_xlabel(f"{row['words']}, other − reference (deg)")
     return axes
 
 
@@ -505,21 +490,18 @@ def counted(result: Result) -> pd.DataFrame:
 
 def counted_values(result: Result, experiment: str, quantity: str) -> pd.DataFrame:
     """Return the values of a quantity that neurons which pass the filter have on both sides."""
-    table = result.tables["values"]
-    chosen = (table["experiment"] == experiment) & (table["quantity"] == quantity)
-    return table[chosen & table["is_counted"] & table["difference"].notna()]
+    table = _rows_of(result, "values", experiment=experiment, quantity=quantity)
+    return table[table["is_counted"] & table["difference"].notna()]
 
 
 def quantity_row(result: Result, experiment: str, quantity: str) -> pd.Series:
     """Return the row of the table of quantities."""
-    table = result.tables["quantities"]
-    return table[(table["experiment"] == experiment) & (table["quantity"] == quantity)].iloc[0]
+    return _rows_of(result, "quantities", experiment=experiment, quantity=quantity).iloc[0]
 
 
 def test_row(result: Result, comparison: str) -> pd.Series:
     """Return the row of a test."""
-    table = result.tables["population"]
-    return table[table["comparison"] == comparison].iloc[0]
+    return _rows_of(result, "population", comparison=comparison).iloc[0]
 
 
 def label_of(result: Result, side: str) -> str:
@@ -542,6 +524,29 @@ def state_filter(result: Result, figure: Figure) -> None:
 def p_text(p_value: float) -> str:
     """Write a p-value."""
     return "p undefined" if not np.isfinite(p_value) else f"p = {p_value:.2g}"
+
+
+def _rows_of(result: Result, table: str, **columns: str) -> pd.DataFrame:
+    """Return the rows of a table whose columns have these values."""
+    found = result.tables[table]
+    for name, value in columns.items():
+        found = found[found[name] == value]
+    return found
+
+
+def _draw_curve(axes: Axes, curve: tuple[FloatArray, ...], side: str, *, label: str) -> None:
+    """Draw the angles, means and errors of a side; without bars where an error is missing."""
+    angle_deg, mean, error = curve
+    looks: dict[str, Any] = {"color": color_of(side), "label": label}
+    if np.isfinite(error).all():
+        axes.errorbar(angle_deg, mean, error, fmt="o-", elinewidth=0.7, **looks)
+    else:
+        axes.plot(angle_deg, mean, "o-", **looks)
+
+
+def _thinned(values: FloatArray, most: int) -> FloatArray:
+    """Return every value, every second, or so on: at most that many."""
+    return values[:: max(1, math.ceil(len(values) / most))]
 
 
 def _wrapped(text: str, width: int) -> str:

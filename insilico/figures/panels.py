@@ -59,6 +59,7 @@ def plot_histogram(
     remark: str = "",
     colors: Sequence[str] | None = None,
     medians: Sequence[float] = (),
+    is_percent: bool = False,
 ) -> None:
     """Draw histograms of counts over common bins, and say how many values each has.
 
@@ -81,19 +82,22 @@ def plot_histogram(
         Of the groups; those of the style's cycle when left out.
     medians : sequence of float
         Of the groups, each marked by a triangle; missing ones are not.
+    is_percent : bool
+        Draw counts as percent of their group.
     """
     edges = np.linspace(*limits, bin_count + 1)
-    handles, texts, beyond, most = [], [], 0, 1
+    handles, texts, beyond, most = [], [], 0, 1.0
     for index, (label, values) in enumerate(groups.items()):
         known = np.asarray(values, float)
         known = known[np.isfinite(known)]
         beyond += int(((known < edges[0]) | (known > edges[-1])).sum())
         counts, _ = np.histogram(np.clip(known, edges[0], edges[-1]), edges)
+        counts = 100 * counts / max(len(known), 1) if is_percent else counts
         color = cycle_color(index) if colors is None else colors[index]
         axes.stairs(counts, edges, fill=True, color=color, alpha=0.35, linewidth=0)
         handles.append(axes.stairs(counts, edges, color=color, linewidth=0.9, label=label))
         texts.append(f"N = {len(known):,}")
-        most = max(most, int(counts.max()))
+        most = max(most, float(counts.max()))
     if len(groups) == 1:
         title = f"{title}, {texts[0]}"
     else:
@@ -102,9 +106,10 @@ def plot_histogram(
         opaque: dict[str, Any] = {"frameon": True, "framealpha": 1, "edgecolor": "none"}
         axes.legend(handles, labels, loc="upper right", **opaque)
         # Headroom, so that the legend covers no bar.
-        most = int(np.ceil(most * (1 + LEGEND_LINE * len(groups))))
+        most = float(np.ceil(most * (1 + LEGEND_LINE * len(groups))))
     remarks = [f"{beyond:,} beyond, in the outermost bins" if beyond else "", remark]
-    axes.set(title=title, xlabel="\n".join(filter(None, [xlabel, *remarks])), ylabel="neurons")
+    axes.set(title=title, xlabel="\n".join(filter(None, [xlabel, *remarks])))
+    axes.set_ylabel("neurons (%)" if is_percent else "neurons")
     axes.set(xlim=limits, ylim=(0, 1.05 * most))
     axes.yaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 5, 10], integer=True))
     for index, median in enumerate(medians):
