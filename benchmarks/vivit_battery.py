@@ -27,7 +27,7 @@ BATTERY = {
     "size": (None, {}),
     "surround": (None, {}),
     "contrast": (None, {}),
-    "onset": (None, {}),
+    "onset": (None, {"hole_responses": "own"}),
 }
 
 

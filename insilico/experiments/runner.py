@@ -252,16 +252,18 @@ def _earlier(
     question: Experiment[Any], protocol: Any, twin: Twin, given: Given, folder: RunFolder | None
 ) -> dict[str, Result]:
     """Return the earlier results that an experiment builds on: given ones, or the run folder's."""
-    found = {}
-    for name in question.requires(protocol, twin.kind):
-        result = given.get(name) or (None if folder is None else folder.result(name))
-        if result is None:
-            raise ProtocolError(
-                f"{question.name} builds on {name}, which has not been run on these neurons; run "
-                f"it first: insilico run {name} {question.name}, with the same options"
-            )
-        found[name] = result
-    return found
+    wanted = question.requires(protocol, twin.kind)
+    found = {
+        name: given.get(name) or (None if folder is None else folder.result(name))
+        for name in wanted
+    }
+    if missing := [name for name in wanted if found[name] is None]:
+        raise ProtocolError(
+            f"{question.name} builds on {' and '.join(missing)}, which "
+            f"{'has' if len(missing) == 1 else 'have'} not been run on these neurons; run first: "
+            f"insilico run {' '.join(missing)}, with the same model, neurons and --out"
+        )
+    return {name: result for name, result in found.items() if result is not None}
 
 
 def _measure(

@@ -131,11 +131,11 @@ def test_published_weights_import_and_run(insilico, shared_data, tmp_path):
 
 
 def test_ctrl_c_keeps_what_is_finished_and_the_same_command_continues(tmp_path):
-    # 60,000 noise images take long enough to be stopped; the continued run gets there all the same.
+    # 40,000 noise images take long enough to be stopped; the continued run gets there all the same.
     command = [
         sys.executable, "-m", "insilico", "run", "direction", "retinotopy",
         "--model", "simulated-v1-image", "--out", str(tmp_path / "run"), "--neurons", "0:4",
-        "--jobs", "1", "--set", "image_count=60000",
+        "--jobs", "1", "--set", "image_count=40000",
     ]  # fmt: skip
     # A busy machine may not finish a block in the first second; the next try waits longer.
     for patience_s in (1, 3, 9, 27):
@@ -145,7 +145,7 @@ def test_ctrl_c_keeps_what_is_finished_and_the_same_command_continues(tmp_path):
     assert "Traceback" not in errors
     assert "the same command continues" in errors
     assert (tmp_path / "run" / "direction" / "neurons.parquet").exists()
-    assert 0 < finished < 60000
+    assert 0 < finished < 40000
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "run" / "retinotopy" / "neurons.parquet").exists()
