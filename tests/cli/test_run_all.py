@@ -198,10 +198,7 @@ def test_the_same_command_again_leaves_the_page_alone(battery):
 
 
 def test_missing_dependency_names_the_command(tmp_path):
-    with pytest.raises(
-        ProtocolError,
-        match="size builds on retinotopy and direction, which have not .* insilico run retinotopy direction,",
-    ):
+    with pytest.raises(ProtocolError, match=r"on retinotopy and .*: insilico run retinotopy dir"):
         run(["size"], model="simulated-v1-image", neurons="0:2", out=tmp_path / "run")
 
 
