@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -11,7 +11,10 @@ import cyclopts
 
 if TYPE_CHECKING:
     from insilico.errors import InsilicoError
+    from insilico.experiments.battery import Battery
     from insilico.experiments.experiment import Experiment
+    from insilico.results import Result
+    from insilico.stimuli.stimuli import Kind
 
 
 def run(
@@ -118,7 +121,6 @@ def _run_twin(
 ) -> dict[str, str]:
     """Ask a twin experiment by experiment; return why some were skipped, by name."""
     import insilico
-    from insilico.cli.saving import save_and_tell
     from insilico.errors import ProtocolError, StimulusError
     from insilico.experiments.battery import plan_battery
     from insilico.experiments.protocols import read_protocol
@@ -145,27 +147,46 @@ def _run_twin(
         raise StimulusError(
             f"{twin.name} cannot answer {name}: {why}; choose another model or experiment"
         )
+
+    def ask(question: Experiment[Any], given: Mapping[str, Any]) -> Result:
+        return insilico.run(
+            question.name,
+            twin,
+            protocol=ready[question.name],
+            mouse=mouse,
+            neurons=neurons,
+            behavior=behavior,
+            plan=plan,
+            given=given,
+            out=out,
+            jobs=jobs,
+            progress=True,
+            command=" ".join(sys.argv),
+        )
+
+    return answer_battery(battery, ask, ready=ready, kind=twin.kind, out=out, is_all=is_all)
+
+
+def answer_battery(
+    battery: Battery,
+    ask: Callable[[Experiment[Any], Mapping[str, Any]], Result],
+    *,
+    ready: Mapping[str, Any],
+    kind: Kind,
+    out: Path,
+    is_all: bool,
+) -> dict[str, str]:
+    """Ask experiment by experiment, save each, and return why some were skipped, by name."""
+    from insilico.cli.saving import save_and_tell
+
     skipped = tell_skipped(battery.skipped)
     given: dict[str, Any] = {}
     for question in battery.experiments:
-        if why := lost(question.requires(ready[question.name], twin.kind), skipped):
+        if why := lost(question.requires(ready[question.name], kind), skipped):
             skipped |= tell_skipped({question.name: why})
             continue
         try:
-            result = insilico.run(
-                question.name,
-                twin,
-                protocol=ready[question.name],
-                mouse=mouse,
-                neurons=neurons,
-                behavior=behavior,
-                plan=plan,
-                given=given,
-                out=out,
-                jobs=jobs,
-                progress=True,
-                command=" ".join(sys.argv),
-            )
+            result = ask(question, given)
         except skippable() as error:
             if not is_all:
                 raise

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from insilico.experiments.experiment import Experiment
     from insilico.recordings import Recording
+    from insilico.results import Result
 
 
 def the_recording(path: Path | None, *, model: str | None, mouse: str | None) -> Recording:
@@ -56,8 +57,7 @@ def run_recorded(
     is_all: bool,
 ) -> dict[str, str]:
     """Analyze a recording experiment by experiment; return why some were skipped, by name."""
-    from insilico.cli.run import lost, skippable, tell_skipped
-    from insilico.cli.saving import save_and_tell
+    from insilico.cli.run import answer_battery
     from insilico.errors import ProtocolError
     from insilico.experiments.battery import plan_battery
     from insilico.experiments.recorded import analyze_recording, read_recorded_protocol, unanswered
@@ -75,33 +75,23 @@ def run_recorded(
     asked = {question.name for question in questions}
     lacking = {name: why for name, why in lacking.items() if name in asked}
     battery = plan_battery(questions, ready, recording.kind, unanswered=lacking)
-    skipped = tell_skipped(battery.skipped)
-    given: dict[str, Any] = {}
-    for question in battery.experiments:
-        if why := lost(question.requires(ready[question.name], recording.kind), skipped):
-            skipped |= tell_skipped({question.name: why})
-            continue
-        try:
-            result = analyze_recording(
-                question.name,
-                recording,
-                protocol=ready[question.name],
-                neurons=neurons,
-                metadata=metadata,
-                given=given,
-                out=out,
-                jobs=jobs or os.cpu_count() or 1,
-                command=" ".join(sys.argv),
-            )
-        except skippable() as error:
-            if not is_all:
-                raise
-            skipped |= tell_skipped({question.name: str(error)})
-            continue
-        given[question.name] = result
+
+    def ask(question: Experiment[Any], given: Mapping[str, Any]) -> Result:
+        result = analyze_recording(
+            question.name,
+            recording,
+            protocol=ready[question.name],
+            neurons=neurons,
+            metadata=metadata,
+            given=given,
+            out=out,
+            jobs=jobs or os.cpu_count() or 1,
+            command=" ".join(sys.argv),
+        )
         _tell_left_out(result.provenance["source"])
-        save_and_tell(result, out)
-    return skipped
+        return result
+
+    return answer_battery(battery, ask, ready=ready, kind=recording.kind, out=out, is_all=is_all)
 
 
 def _tell_left_out(source: Mapping[str, Any]) -> None:

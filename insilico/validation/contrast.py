@@ -17,6 +17,7 @@ from insilico.validation.comparison import (
     Limits,
     long_table,
     wide_table,
+    without_limits,
 )
 from insilico.validation.truth import planted_results
 
@@ -40,10 +41,7 @@ LIMITS: Limits = {
     STATUS_CHECK: ("share", ">=", 80.0),
 }
 #: A trained twin may saturate elsewhere: natural movies hold few low contrasts.
-TRAINED_LIMITS: Limits = {
-    name: (summary, relation, np.inf if relation == "<=" else -np.inf)
-    for name, (summary, relation, _) in LIMITS.items()
-}
+TRAINED_LIMITS = without_limits(LIMITS)
 
 
 def compare_contrast(twin: SimulatedV1, result: Result) -> pd.DataFrame:

@@ -29,6 +29,7 @@ from insilico.validation.comparison import (
     Limits,
     long_table,
     wide_table,
+    without_limits,
 )
 from insilico.validation.truth import planted_results
 
@@ -49,10 +50,7 @@ LIMITS: Limits = {
     STATUS_CHECK: ("share", ">=", 80.0),
 }
 #: Reported and held to nothing: recordings with few gratings do not pin down surrounds.
-TRAINED_LIMITS: Limits = {
-    name: (how, relation, np.inf if relation == "<=" else -np.inf)
-    for name, (how, relation, _) in LIMITS.items()
-}
+TRAINED_LIMITS = without_limits(LIMITS)
 
 
 def compare_size(twin: SimulatedV1, result: Result) -> pd.DataFrame:

@@ -17,6 +17,7 @@ from insilico.validation.comparison import (
     Limits,
     long_table,
     wide_table,
+    without_limits,
 )
 from insilico.validation.truth import planted_results
 
@@ -46,9 +47,7 @@ LIMITS: Limits = {
     STATUS_CHECK: ("share", ">=", 85.0),
 }
 #: A trained twin saw natural movies, which hardly ever separate a center from its surround.
-TRAINED_LIMITS: Limits = {
-    name: (summary, relation, -np.inf) for name, (summary, relation, _) in LIMITS.items()
-}
+TRAINED_LIMITS = without_limits(LIMITS)
 
 
 def compare_surround(twin: SimulatedV1, result: Result) -> pd.DataFrame:
