@@ -158,8 +158,9 @@ def test_every_figure_draws(name, kind):
 
 @pytest.mark.parametrize(("name", "kind"), DEPENDENT)
 def test_what_is_missing_is_named_with_the_command_that_makes_it(name, kind):
-    first = required(name, kind)[0]
-    with pytest.raises(ProtocolError, match=f"{name} builds on {first}, .*insilico run {first}"):
+    missing = required(name, kind)
+    message = f"{name} builds on {' and '.join(missing)}, .*insilico run {' '.join(missing)},"
+    with pytest.raises(ProtocolError, match=message):
         insilico.run(name, small_twin(kind), protocol=quick_protocol(name), jobs=1)
 
 

@@ -267,7 +267,7 @@ def test_protocol_that_does_not_hold_together_is_refused(change, message):
 
 def test_surround_without_receptive_fields_says_what_to_run():
     twin, _ = measured("image")
-    with pytest.raises(ProtocolError, match="insilico run retinotopy surround"):
+    with pytest.raises(ProtocolError, match="run first: insilico run retinotopy direction,"):
         insilico.run("surround", twin, jobs=1)
 
 
