@@ -1,24 +1,72 @@
-"""The command line as a user meets it: a process with arguments, output and an exit code."""
+"""The command line as a user meets it: arguments in; output, an exit code and files out.
 
+Commands run in this process, since a new one spends seconds on imports; 'in_a_process' starts one
+where that is the point.
+"""
+
+import contextlib
+import io
+import logging
 import subprocess
 import sys
 
 import pytest
 
+from insilico.cli import main
+
 
 @pytest.fixture(scope="session")
 def insilico(tmp_path_factory):
-    """Run 'insilico ARGUMENTS' in a fresh folder and return the finished process."""
+    """Run 'insilico ARGUMENTS' in a fresh folder and return how it ended."""
     home = tmp_path_factory.mktemp("command")
 
     def call(*arguments, cwd=home):
-        return subprocess.run(
-            [sys.executable, "-m", "insilico", *map(str, arguments)],
-            capture_output=True,
-            text=True,
-            cwd=cwd,
-            check=False,
-        )
+        command = ["insilico", *map(str, arguments)]
+        said, told = io.StringIO(), io.StringIO()
+        with (
+            pytest.MonkeyPatch.context() as patch,
+            contextlib.chdir(cwd),
+            contextlib.redirect_stdout(said),
+            contextlib.redirect_stderr(told),
+            logging_of_a_new_process(),
+        ):
+            patch.setattr(sys, "argv", command)
+            code = exit_code(main)
+        return subprocess.CompletedProcess(command, code, said.getvalue(), told.getvalue())
+
+    return call
+
+
+def exit_code(command):
+    """Return what a process that runs a command would end with; other errors are not caught."""
+    try:
+        command()
+    except SystemExit as stop:
+        return stop.code or 0
+    return 0
+
+
+@contextlib.contextmanager
+def logging_of_a_new_process():
+    """Let the command set up logging as if nobody had, and leave it as it was."""
+    loggers = [logging.getLogger(), logging.getLogger("insilico")]
+    before = [(logger.handlers[:], logger.level) for logger in loggers]
+    loggers[0].handlers[:] = []
+    try:
+        yield
+    finally:
+        for logger, (handlers, level) in zip(loggers, before, strict=True):
+            logger.handlers[:] = handlers
+            logger.setLevel(level)
+
+
+@pytest.fixture(scope="session")
+def in_a_process():
+    """Run 'python -m insilico ARGUMENTS' and return the finished process."""
+
+    def call(*arguments):
+        command = [sys.executable, "-m", "insilico", *map(str, arguments)]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
 
     return call
 
@@ -28,14 +76,28 @@ def refused(insilico):
     """Run a command that must fail, check how, and return its one sentence."""
 
     def call(*arguments, **options):
-        done = insilico(*arguments, **options)
-        assert done.returncode == 2, done.stdout + done.stderr
-        assert "Traceback" not in done.stderr
-        sentence = done.stderr.strip().splitlines()[-1]
-        assert sentence.startswith("insilico: ")
-        return sentence
+        return sentence_of(insilico(*arguments, **options))
 
     return call
+
+
+@pytest.fixture(scope="session")
+def refused_in_a_process(in_a_process):
+    """The same in a process of its own, for what is read once when a process starts."""
+
+    def call(*arguments):
+        return sentence_of(in_a_process(*arguments))
+
+    return call
+
+
+def sentence_of(done):
+    """Return the one sentence of a command that failed as commands fail."""
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    sentence = done.stderr.strip().splitlines()[-1]
+    assert sentence.startswith("insilico: ")
+    return sentence
 
 
 @pytest.fixture(scope="session")

@@ -55,8 +55,9 @@ def test_show_prints_the_card_and_then_the_recipe(own_zoo, insilico):
     }
 
 
-def test_pull_says_what_is_missing(own_zoo, refused):
-    sentence = refused("models", "pull", "on-the-hub", "--revision", "main")
+def test_pull_says_what_is_missing(own_zoo, refused_in_a_process):
+    # The address of the hub is read when the client is imported.
+    sentence = refused_in_a_process("models", "pull", "on-the-hub", "--revision", "main")
     assert "127.0.0.1:9/laboratory/networks cannot be reached" in sentence
     with pytest.raises(DownloadError, match="insilico models pull on-the-hub --revision main"):
         pull("on-the-hub")

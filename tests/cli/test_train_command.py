@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import sys
 
 import pandas as pd
 import pytest
@@ -10,7 +9,6 @@ from safetensors.numpy import load_file
 
 import insilico as package
 from insilico.cli import train as cli
-from insilico.cli.app import main
 from insilico.models.architectures.sensorium2022 import Sensorium2022Options
 from insilico.training.loop import Training
 from insilico.training.recipe import TrainingOptions
@@ -74,22 +72,6 @@ def test_another_mouse_trains_on_the_frozen_core(insilico, run, options, tmp_pat
     assert package.load(out, device="cpu").mice == ("mouse-2",)
 
 
-@pytest.fixture
-def refused_here(monkeypatch, capsys):
-    """Run a command that must fail in this process, and return its one sentence."""
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["insilico", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stop:
-            main()
-        assert stop.value.code == 2
-        sentence = capsys.readouterr().err.strip().splitlines()[-1]
-        assert sentence.startswith("insilico: ")
-        return sentence
-
-    return call
-
-
 def test_explain_tells_every_key_that_counts_with_its_value_and_meaning(insilico, small_recipe):
     done = insilico("train", small_recipe, "--explain", "--set", "learning_rate=0.25")
     assert done.returncode == 0, done.stderr
@@ -112,13 +94,9 @@ def test_explain_shows_all_keys_where_no_network_can_be_built(insilico, small_re
     assert "no network can be built: the attention readout cannot move with" in done.stdout
 
 
-def test_explain_fits_the_terminal(monkeypatch, capsys, small_recipe):
+def test_explain_fits_the_terminal(monkeypatch, insilico, small_recipe):
     monkeypatch.setattr(cli, "terminal_width", lambda: 80)
-    monkeypatch.setattr(sys, "argv", ["insilico", "train", str(small_recipe), "--explain"])
-    with pytest.raises(SystemExit) as stop:
-        main()
-    assert not stop.value.code
-    lines = capsys.readouterr().out.splitlines()
+    lines = insilico("train", small_recipe, "--explain").stdout.splitlines()
     assert max(map(len, lines)) <= 80
     assert "Too narrow for: takes." in lines
 
@@ -144,20 +122,20 @@ def test_mistakes_are_one_sentence_and_leave_no_folder(refused, options, tmp_pat
     assert not (tmp_path / "run").exists()
 
 
-def test_a_recipe_needs_recordings_and_a_folder(refused_here, small_recipe, tmp_path):
-    assert "--data is missing" in refused_here("train", small_recipe, "--out", tmp_path / "run")
-    assert "--out is missing" in refused_here("train", small_recipe, "--data", tmp_path)
-    assert "no 'nothing' among the models" in refused_here("train", "nothing")
+def test_a_recipe_needs_recordings_and_a_folder(refused, small_recipe, tmp_path):
+    assert "--data is missing" in refused("train", small_recipe, "--out", tmp_path / "run")
+    assert "--out is missing" in refused("train", small_recipe, "--data", tmp_path)
+    assert "no 'nothing' among the models" in refused("train", "nothing")
 
 
-def test_a_core_of_another_shape_is_refused(refused_here, run, options, tmp_path):
+def test_a_core_of_another_shape_is_refused(refused, run, options, tmp_path):
     changed = ["--core", run[0], "--set", "hidden_channels=6"]
-    sentence = refused_here(*options, "--out", tmp_path / "run", *changed)
+    sentence = refused(*options, "--out", tmp_path / "run", *changed)
     assert "the core of small has other options than the recipe, hidden_channels 8 " in sentence
     assert sentence.endswith(" or add --set hidden_channels=8")
 
 
-def test_a_stopped_run_says_whether_an_epoch_is_kept(refused_here, options, tmp_path, monkeypatch):
+def test_a_stopped_run_says_whether_an_epoch_is_kept(refused, options, tmp_path, monkeypatch):
     original, out = Training.train_epoch, tmp_path / "run"
     last_epoch = 0
 
@@ -167,17 +145,17 @@ def test_a_stopped_run_says_whether_an_epoch_is_kept(refused_here, options, tmp_
         return original(run, **on_step)
 
     monkeypatch.setattr(Training, "train_epoch", stop_after_it)
-    sentence = refused_here(*options, "--out", out)
+    sentence = refused(*options, "--out", out)
     assert "stopped before the first epoch ended, so nothing of it is kept" in sentence
     assert "with --resume starts anew" in sentence
     last_epoch = 1
-    sentence = refused_here(*options, "--out", out, "--resume")
+    sentence = refused(*options, "--out", out, "--resume")
     assert "stopped; finished epochs are kept" in sentence
     assert "with --resume continues" in sentence
 
 
-def test_a_run_is_not_continued_with_another_recipe_or_without_resume(refused_here, run, options):
+def test_a_run_is_not_continued_with_another_recipe_or_without_resume(refused, run, options):
     same = [*options, "--out", run[0], "--mouse", "mouse-1"]
-    assert "add --resume" in refused_here(*same, "--set", "epochs=2")
-    changed = refused_here(*same, "--resume", "--set", "epochs=2", "--set", "seed=1")
+    assert "add --resume" in refused(*same, "--set", "epochs=2")
+    changed = refused(*same, "--resume", "--set", "epochs=2", "--set", "seed=1")
     assert "its recipe.training.seed is 0, now 1" in changed

@@ -78,11 +78,11 @@ class NoTorch:
         if name.partition(".")[0] == "torch":
             raise ModuleNotFoundError("torch is not installed", name=name)
 sys.meta_path.insert(0, NoTorch())
+import insilico
 from insilico.figures import draw, figure_names
 from insilico.figures.style import style
-from insilico.results import Result
 for folder in sys.argv[2:]:
-    result = Result.load(folder)
+    result = insilico.Result.load(folder)
     for name in figure_names(result):
         with style():
             draw(result, name).savefig(f"{sys.argv[1]}/{result.experiment}-{name}.png", dpi=40)
