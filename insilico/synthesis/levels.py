@@ -1,4 +1,4 @@
-"""Gray levels of a stimulus: its range, its luminance and its contrast, exact on the bytes shown."""
+"""Gray levels of a stimulus: range, luminance and contrast, exact on the bytes shown."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From gray levels on the screen to the one number that is driven: twin, states, frames, neurons."""
+"""From gray levels on the screen to one number: twin, states, frames, neurons."""
 
 from __future__ import annotations
 
