@@ -56,11 +56,12 @@ def test_truth_is_there_for_every_mouse_and_no_other(name):
 @pytest.mark.parametrize("name", TWINS)
 def test_experiments_on_a_twin_find_what_was_planted_in_its_neurons(name):
     twin = insilico.load(name, device="cpu")
-    # Half of the noise that the protocol asks for.
-    noise = {"image_count": 10000, "frame_count": 10000}
+    asked = {"mouse": "mouse-1", "jobs": 1}
+    # A quarter of the noise that the protocol asks for.
+    noise = {"image_count": 5000, "frame_count": 5000}
     results = {
-        "retinotopy": insilico.run("retinotopy", twin, mouse="mouse-1", overrides=noise),
-        "direction": insilico.run("direction", twin, mouse="mouse-1"),
+        "retinotopy": insilico.run("retinotopy", twin, overrides=noise, **asked),
+        "direction": insilico.run("direction", twin, **asked),
     }
     validation = compare_trained(truth_of(twin, name, "mouse-1"), results)
     assert validation.is_met, validation.summary.to_string()
