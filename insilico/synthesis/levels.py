@@ -86,7 +86,14 @@ class Levels:
             return self
         return dataclasses.replace(self, rms_level=self.rms_level * fraction)
 
-    def fit(self, content: Tensor, weights: Tensor, background: Tensor) -> Tensor:
+    def fit(
+        self,
+        content: Tensor,
+        weights: Tensor,
+        background: Tensor,
+        *,
+        corrections: int = CORRECTIONS,
+    ) -> Tensor:
         """Scale, shift and clip patterns so that what is seen of them has these levels.
 
         Parameters
@@ -97,6 +104,8 @@ class Levels:
             Of their regions.
         background : float tensor, shape (stimulus, frame or 1, y, x)
             What is seen where the weights are below 1.
+        corrections : int
+            Corrections of scale and offset after clipping; 0 or more.
 
         Returns
         -------
@@ -104,7 +113,7 @@ class Levels:
             Content within the range of the monitor. A uniform pattern stays one, whatever contrast
             was asked for; where clipping allows no exact answer, it is the nearest found.
         """
-        return self._fit(content, weights, background, CORRECTIONS)
+        return self._fit(content, weights, background, corrections)
 
     def finish(
         self, content: np.ndarray[Any, Any], region: Region

@@ -214,6 +214,47 @@ class Scorer:
         over_members = _over(signed, self.scoring.over_members, 1)
         return _over(over_members, self.scoring.over_views, 0)
 
+    def combine_all(self, responses: Tensor, objectives: Sequence[Objective]) -> Tensor:
+        """Return scores (objective, stimulus) of every objective for every stimulus.
+
+        Parameters
+        ----------
+        responses : float tensor, shape (view, member, stimulus, neuron)
+            As :meth:`responses` gives them.
+        objectives : sequence of Objective
+            Any number of them.
+
+        Returns
+        -------
+        float tensor, shape (objective, stimulus)
+            What :meth:`combine` gives for each pair, computed for all neurons at once.
+        """
+        totals = responses.new_empty((*responses.shape[:3], len(objectives)))
+        custom = [row for row, objective in enumerate(objectives) if objective.function]
+        single = [row for row, o in enumerate(objectives) if o.neuron >= 0 and not o.function]
+        summed = sorted(set(range(len(objectives))) - set(custom) - set(single))
+        if single:
+            # One neuron each: a product with a matrix of nearly nothing but zeros would be wasted.
+            places = np.searchsorted(self.neurons, [objectives[row].neuron for row in single])
+            factors = [next(iter(objectives[row].weights.values())) for row in single]
+            chosen = responses[..., torch.from_numpy(places).to(responses.device)]
+            totals[..., single] = chosen * chosen.new_tensor(factors)
+        if summed:
+            weights = self.matrix([objectives[row] for row in summed])
+            totals[..., summed] = responses @ weights.T
+        for row in custom:
+            weighted = responses * self.matrix([objectives[row]])
+            totals[..., row] = self._custom(objectives[row], weighted)
+        sign = totals.new_tensor([objective.sign for objective in objectives])
+        over_members = _over(totals * sign, self.scoring.over_members, 1)
+        return _over(over_members, self.scoring.over_views, 0).T
+
+    def only(self, neurons: Sequence[int]) -> Scorer:
+        """Return one that asks the same twin in the same way about some of its neurons alone."""
+        if np.array_equal(np.unique(np.asarray(neurons, np.int64)), self.neurons):
+            return self
+        return Scorer(self.twin, self.mouse, neurons, exposure=self.exposure, scoring=self.scoring)
+
     def traces(self, frames: Tensor, objectives: Sequence[Objective]) -> Tensor:
         """Return the response (stimulus, frame) of each stimulus's own target, as first viewed.
 
@@ -228,8 +269,8 @@ class Scorer:
     def _custom(self, objective: Objective, weighted: Tensor) -> Tensor:
         places = np.searchsorted(self.neurons, list(objective.weights))
         chosen = weighted[..., torch.from_numpy(places).to(weighted.device)]
-        values = objective.function(chosen.flatten(0, 1))  # type: ignore[misc]
-        return values.reshape(weighted.shape[:2])
+        values = objective.function(chosen.flatten(0, -2))  # type: ignore[misc]
+        return values.reshape(weighted.shape[:-1])
 
     def _presented(self, frames: Tensor) -> Tensor:
         """Return stimuli in the shape that the twin takes; still ones on every frame."""
