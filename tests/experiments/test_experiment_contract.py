@@ -15,7 +15,6 @@ from insilico import catalog
 from insilico.errors import ProtocolError, StimulusError
 from insilico.experiments import EXPERIMENTS, find_experiment, read_protocol
 from insilico.experiments.protocols import experiment_of
-from insilico.figures import FIGURES, draw, figure_names
 
 README = Path(__file__).resolve().parents[2] / "experiments" / "README.md"
 DEPENDENT = [(name, kind) for name, kind in CASES if required(name, kind)]
@@ -146,14 +145,6 @@ def test_stopped_and_continued_is_as_if_never_stopped(name, kind, tmp_path, monk
     assert continued.arrays.identical(whole.arrays)
     assert continued.provenance["stimulus_id"] == whole.provenance["stimulus_id"]
     assert not (folder / "parts").exists()
-
-
-@pytest.mark.parametrize(("name", "kind"), CASES)
-def test_every_figure_draws(name, kind):
-    result = quick_result(name, kind)
-    assert {"gallery", "population"} <= set(FIGURES[name])
-    for figure in figure_names(result):
-        assert draw(result, figure).axes
 
 
 @pytest.mark.parametrize(("name", "kind"), DEPENDENT)
