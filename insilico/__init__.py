@@ -19,6 +19,7 @@ _HOMES = {
     "ensemble": "insilico.twin",
     "load": "insilico.twin",
     "run": "insilico.experiments",
+    "synthesize": "insilico.synthesis",
 }
 
 __all__ = ["__version__", *_HOMES]

@@ -189,13 +189,30 @@ class RunFolder:
         RunFolderError
             If the folder holds it with another protocol, or built on other results.
         """
+        if self.is_finished(experiment, protocol, given):
+            return Result.load(self.path / experiment)
+        return None
+
+    def is_finished(
+        self, experiment: str, protocol: Mapping[str, Any], given: Mapping[str, str] | None = None
+    ) -> bool:
+        """Whether the folder holds all of an experiment.
+
+        Parameters
+        ----------
+        experiment, protocol, given
+            As for :meth:`finished`.
+
+        Raises
+        ------
+        RunFolderError
+            If the folder holds it with another protocol, or built on other results.
+        """
         entry = self._record["experiments"].get(experiment)
-        if entry is None:
-            return None
-        if not self._is_started(experiment, entry):
-            return None
+        if entry is None or not self._is_started(experiment, entry):
+            return False
         self._check(experiment, entry, protocol, given or {})
-        return Result.load(self.path / experiment) if entry["state"] == "finished" else None
+        return bool(entry["state"] == "finished")
 
     def result(self, experiment: str) -> Result | None:
         """Return the finished result of an experiment with whatever protocol, or None."""
@@ -240,9 +257,13 @@ class RunFolder:
             If it cannot be written.
         """
         result.save(self.path / result.experiment)
-        self._record["experiments"][result.experiment]["state"] = "finished"
+        self.close(result.experiment)
+
+    def close(self, experiment: str) -> None:
+        """Note that an experiment is saved, and clear its parts."""
+        self._record["experiments"][experiment]["state"] = "finished"
         self._write()
-        shutil.rmtree(self.path / PARTS / result.experiment, ignore_errors=True)
+        shutil.rmtree(self.path / PARTS / experiment, ignore_errors=True)
         parts = self.path / PARTS
         if parts.exists() and not any(parts.iterdir()):
             parts.rmdir()

@@ -36,8 +36,8 @@ HALVINGS = 3
 FRESH_STARTS = 5
 #: Ascent without a contrast to keep takes steps of this fraction of half the gray range.
 FREE_STEP = 0.5
-#: What a penalty takes from the score of each stimulus (stimulus,), given gray levels.
-Penalty = Callable[[Tensor], Tensor]
+#: What is taken from the score of each stimulus (stimulus,), given what is seen and which they are.
+Penalty = Callable[[Tensor, Tensor], Tensor]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -277,7 +277,7 @@ class Climber:
     def _score(self, seen: Tensor, rows: Tensor) -> Tensor:
         objectives = [self._starts[row].objective for row in rows.tolist()]
         score = self._scorer.scores(seen, objectives)
-        return score if self._penalty is None else score - self._penalty(seen)
+        return score if self._penalty is None else score - self._penalty(seen, rows)
 
     def _keep(self, rows: Tensor, pattern: Tensor, score: Tensor, contrast: float) -> None:
         """Keep what is better than the best so far, or was seen at a higher contrast."""

@@ -1,0 +1,350 @@
+"""From targets to a set: stimuli that are made, then their controls, then what was asked of all."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from insilico.errors import StimulusError
+from insilico.synthesis.assembly import Checks, assemble, present
+from insilico.synthesis.checks import (
+    behavior_sensitivity,
+    center_share,
+    diversity,
+    frequency_columns,
+    gaze_sensitivity,
+    responses_to,
+    spectrum_columns,
+    transfer,
+)
+from insilico.synthesis.climbing import Start
+from insilico.synthesis.controls import has_donor, noise_control, swap_controls
+from insilico.synthesis.entries import Entry
+from insilico.synthesis.identity import stimulus_id
+from insilico.synthesis.making import Clock, Made
+from insilico.synthesis.objectives import CLASS_OF_GOAL, Objective
+from insilico.synthesis.regions import Region
+from insilico.synthesis.scoring import Scorer
+from insilico.synthesis.sources import Candidates
+from insilico.synthesis.stimulus_set import StimulusSet
+from insilico.synthesis.targets import Target
+from insilico.synthesis.workshop import Workshop
+from insilico.twin.twin import Twin
+
+#: What is there so far is written down this often, so that it can be used at any moment.
+SNAPSHOT_S = 60.0
+#: Share of the time that centers get before the surrounds around them are made.
+CENTER_SHARE = 1 / 3
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Order:
+    """What is to be made.
+
+    Parameters
+    ----------
+    targets : sequence of Target
+        For whom, the most important first.
+    candidates : mapping of str to Candidates
+        "grating" and "natural" stimuli to search among, where they are wanted.
+    provenance : mapping
+        Kept with the set.
+    transfer : mapping of str to Twin
+        Other twins of the same neurons, which are shown what was made.
+    """
+
+    targets: Sequence[Target]
+    candidates: Mapping[str, Candidates]
+    provenance: Mapping[str, Any]
+    transfer: Mapping[str, Twin] = dataclasses.field(default_factory=dict)
+
+
+def make_set(
+    workshop: Workshop,
+    order: Order,
+    clock: Clock,
+    *,
+    on_snapshot: Callable[[StimulusSet], object] | None = None,
+) -> StimulusSet:
+    """Make, search and control, and ask the twin about the bytes of all.
+
+    Parameters
+    ----------
+    workshop : Workshop
+        Where stimuli are made.
+    order : Order
+        What is wanted.
+    clock : Clock
+        The time there is for making; searches and controls come beside it.
+    on_snapshot : callable, optional
+        Given what there is so far, about once a minute.
+
+    Returns
+    -------
+    StimulusSet
+        Rows: for each target the stimuli that were made, then their controls.
+
+    Raises
+    ------
+    StimulusError
+        If time does not suffice for one target, or a region lies off the screen.
+    """
+    making = _Making(workshop, order, clock, on_snapshot)
+    region = workshop.protocol.region
+    found = making.search_all("center" if region == "surround" else region)
+    if region == "surround":
+        centers = making.centers(found)
+        regions = {
+            target.objective.name: target.region(
+                "surround", workshop.protocol, workshop.screen
+            ).around(centers[target.objective.name].frames)
+            for target in order.targets
+            if target.objective.name in centers
+        }
+        found = making.search_around(regions)
+        made = [*centers.values(), *making.make("surround", regions, clock)]
+    else:
+        made = making.make(region, making.regions(region), clock)
+    controls = [*found, *making.derived([e for e in made if e.region.name == region])]
+    return making.finish(made, controls)
+
+
+class _Making:
+    """The stages of one set."""
+
+    def __init__(
+        self,
+        workshop: Workshop,
+        order: Order,
+        clock: Clock,
+        on_snapshot: Callable[[StimulusSet], object] | None,
+    ) -> None:
+        self._workshop, self._order, self._clock = workshop, order, clock
+        self._protocol, self._screen = workshop.protocol, workshop.screen
+        self._on_snapshot = on_snapshot
+        self._snapshot_at = time.monotonic()
+        self._so_far: dict[str, dict[tuple[Any, ...], Made]] = {}
+        self._parts: dict[str, StimulusSet] = {}
+
+    def regions(self, name: str) -> dict[str, Region]:
+        """Return where the stimuli of each target are free, by target."""
+        return {
+            target.objective.name: target.region(name, self._protocol, self._screen)
+            for target in self._order.targets
+        }
+
+    def make(self, stage: str, regions: Mapping[str, Region], clock: Clock) -> list[Entry]:
+        """Make every goal and restart of the targets that have a region."""
+        objectives = [
+            dataclasses.replace(target.objective, goal=goal)
+            for target in self._order.targets
+            if target.objective.name in regions
+            for goal in self._protocol.goals
+        ]
+        return self._climb(stage, objectives, regions, self._protocol.restarts, clock)
+
+    def centers(self, found: Sequence[Entry]) -> dict[str, Entry]:
+        """Return what stays in the disc while surrounds are made, by target."""
+        source = self._protocol.surround_center
+        if source != "exciting":
+            return {e.objective.name: e for e in found if e.stimulus_class == source}
+        objectives = [target.objective for target in self._order.targets]
+        left_s = self._clock.left_s
+        clock = Clock(left_s * CENTER_SHARE) if self._clock.has_deadline else self._clock
+        made = self._climb("center", objectives, self.regions("center"), 1, clock)
+        return {entry.objective.name: entry for entry in made}
+
+    def search_all(self, region: str) -> list[Entry]:
+        """Return the best gratings and natural stimuli of every target."""
+        wanted = self._wanted_sources()
+        return self._search(f"search-{region}", self.regions(region), wanted) if wanted else []
+
+    def search_around(self, regions: Mapping[str, Region]) -> list[Entry]:
+        """Return the best gratings and natural stimuli around fixed centers."""
+        wanted = [name for name in self._protocol.controls if name in self._order.candidates]
+        return self._search("search-around", regions, wanted)
+
+    def derived(self, made: Sequence[Entry]) -> list[Entry]:
+        """Return noise and swapped stimuli that control the best exciting ones."""
+        best = best_of(made)
+        levels = self._protocol.levels
+        controls = []
+        if "noise" in self._protocol.controls:
+            controls += [
+                self._controlling(
+                    noise_control(entry, levels, self._workshop.seed(entry.objective, 1000)), entry
+                )
+                for entry in best
+            ]
+        if "swap" in self._protocol.controls:
+            given = [entry for entry in best if has_donor(entry, best)]
+            seeds = [self._workshop.seed(entry.objective, 2000) for entry in given]
+            swapped = swap_controls(given, best, levels, seeds=seeds) if given else []
+            controls += [
+                self._controlling(control, entry)
+                for control, entry in zip(swapped, given, strict=True)
+            ]
+        return controls
+
+    def finish(self, made: Sequence[Entry], controls: Sequence[Entry]) -> StimulusSet:
+        """Return the set, target by target, controls after what they control."""
+        best = {(e.objective.name, e.objective.goal): e for e in best_of(made, all_goals=True)}
+        linked = [
+            control
+            if "control_of" in control.details
+            else self._controlling(control, best[control.objective.name, control.objective.goal])
+            for control in controls
+            if (control.objective.name, control.objective.goal) in best
+        ]
+        place = {target.objective.name: i for i, target in enumerate(self._order.targets)}
+        entries = sorted([*made, *linked], key=lambda entry: place[entry.objective.name])
+        return self._assemble(entries, checks=self._check)
+
+    def _check(self, entries: Sequence[Entry], scorer: Scorer) -> pd.DataFrame:
+        """Return what is asked of finished stimuli beside their responses, one row each."""
+        workshop = self._workshop
+        references = {each.frame_count: each for each in workshop.references}
+        columns = [
+            transfer(entries, self._order.transfer, scorer),
+            behavior_sensitivity(entries, scorer),
+            gaze_sensitivity(entries, scorer),
+            diversity(entries, responses_to(entries, scorer)),
+            frequency_columns(entries, self._screen),
+            spectrum_columns(entries, list(references.values())),
+        ]
+        shares = [
+            center_share(entry, *self._place(entry.objective), gray_level=self._screen.gray)
+            for entry in entries
+        ]
+        return pd.concat([*columns, pd.DataFrame({"center_share": shares})], axis=1)
+
+    def _place(self, objective: Objective) -> tuple[float, float]:
+        target = self._target(objective)
+        return target.x_px, target.y_px
+
+    def _wanted_sources(self) -> list[str]:
+        """Return the candidates that are searched first: all, or what makes the center."""
+        protocol = self._protocol
+        if protocol.region == "surround":
+            wanted: Sequence[str] = [protocol.surround_center]
+        else:
+            wanted = protocol.controls
+        return [name for name in wanted if name in self._order.candidates]
+
+    def _search(
+        self, stage: str, regions: Mapping[str, Region], wanted: Sequence[str]
+    ) -> list[Entry]:
+        goals = self._protocol.goals
+        pairs = [
+            (dataclasses.replace(target.objective, goal=goal), regions[target.objective.name])
+            for target in self._order.targets
+            if target.objective.name in regions
+            for goal in goals
+        ]
+        return [
+            entry
+            for name in wanted
+            for entry in self._workshop.search(stage, self._order.candidates[name], pairs)
+        ]
+
+    def _climb(
+        self,
+        stage: str,
+        objectives: Sequence[Objective],
+        regions: Mapping[str, Region],
+        restarts: int,
+        clock: Clock,
+    ) -> list[Entry]:
+        starts = [
+            Start(objective, regions[objective.name], seed=self._workshop.seed(objective, restart))
+            for objective in objectives
+            for restart in range(restarts)
+        ]
+        if not starts:
+            raise StimulusError("there is no target to make stimuli for; name at least one")
+        made = self._workshop.make(stage, starts, clock, on_made=self._note)
+        return [self._entry(each) for each in made]
+
+    def _entry(self, made: Made) -> Entry:
+        start = made.start
+        target = self._target(start.objective)
+        content = made.content if self._workshop.free_frames > 1 else made.content[0]
+        return Entry(
+            self._protocol.levels.finish(content, start.region),
+            start.objective,
+            start.region,
+            CLASS_OF_GOAL[start.objective.goal],
+            status=target.status if made.status == "ok" else made.status,
+            details={
+                "goal": start.objective.goal,
+                "restart": start.seed[-1],
+                "seed": self._protocol.seed,
+                "steps": made.steps,
+                "seconds": made.seconds,
+            },
+            curve=made.curve,
+        )
+
+    def _target(self, objective: Objective) -> Target:
+        return next(t for t in self._order.targets if t.objective.name == objective.name)
+
+    def _controlling(self, control: Entry, entry: Entry) -> Entry:
+        shown = present(entry.frames, self._workshop.twin.kind, self._workshop.exposure)
+        details = {
+            "goal": entry.objective.goal,
+            **control.details,
+            "seed": self._protocol.seed,
+        }
+        return dataclasses.replace(control, details={**details, "control_of": stimulus_id(shown)})
+
+    def _note(self, made: Sequence[Made]) -> None:
+        """Remember what a batch has reached, and write all down once in a while."""
+        if self._on_snapshot is None:
+            return
+        for each in made:
+            objective = each.start.objective
+            key = (objective.goal, each.start.region.name, each.start.seed)
+            self._so_far.setdefault(objective.name, {})[key] = each
+            self._parts.pop(objective.name, None)
+        if time.monotonic() - self._snapshot_at > SNAPSHOT_S:
+            # Only those that have come further are asked about again.
+            for name in self._so_far.keys() - self._parts.keys():
+                entries = [self._entry(each) for each in self._so_far[name].values()]
+                self._parts[name] = self._assemble(entries)
+            parts = [self._parts[name] for name in self._so_far]
+            self._on_snapshot(StimulusSet.concatenate(parts))
+            self._snapshot_at = time.monotonic()
+
+    def _assemble(self, entries: Sequence[Entry], checks: Checks | None = None) -> StimulusSet:
+        return assemble(
+            entries,
+            self._workshop.scorer,
+            checks=checks,
+            protocol=self._protocol.to_dict(),
+            provenance=self._order.provenance,
+        )
+
+
+def best_of(made: Sequence[Entry], *, all_goals: bool = False) -> list[Entry]:
+    """Return the best restart of each target: the one whose last score was highest.
+
+    Parameters
+    ----------
+    made : sequence of Entry
+        What was made; without ``all_goals`` only what excites counts.
+    all_goals : bool
+        Whether to return one for each goal.
+    """
+    best: dict[tuple[str, str], Entry] = {}
+    for entry in made:
+        if entry.objective.goal != "excite" and not all_goals:
+            continue
+        key = (entry.objective.name, entry.objective.goal)
+        if key not in best or np.nanmax(entry.curve) > np.nanmax(best[key].curve):
+            best[key] = entry
+    return list(best.values())

@@ -1,0 +1,123 @@
+"""For whom stimuli are made, and where on the screen."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from insilico.errors import NotFittedError
+from insilico.screen import Screen
+from insilico.synthesis.objectives import Objective, neuron, population
+from insilico.synthesis.protocol import SynthesisProtocol
+from insilico.synthesis.regions import Region, center_disc, full_field, surround
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Target:
+    """A neuron or population that stimuli are made for.
+
+    Parameters
+    ----------
+    objective : Objective
+        What of it is driven.
+    x_px, y_px : float
+        Center of its receptive field; NaN where it is not known or not needed.
+    diameter_deg : float
+        Of its disc.
+    status : str
+        "ok", or what is wrong with its receptive field.
+    """
+
+    objective: Objective
+    x_px: float = math.nan
+    y_px: float = math.nan
+    diameter_deg: float = math.nan
+    status: str = "ok"
+
+    @property
+    def has_center(self) -> bool:
+        """Whether it has a place on the screen."""
+        return math.isfinite(self.x_px) and math.isfinite(self.y_px)
+
+    def region(self, name: str, protocol: SynthesisProtocol, screen: Screen) -> Region:
+        """Return where its stimuli are free.
+
+        Raises
+        ------
+        NotFittedError
+            If a disc is asked for, and it has no place on the screen.
+        StimulusError
+            If the disc lies off the screen.
+        """
+        if name == "full":
+            region = full_field(screen)
+            return dataclasses.replace(region, center_px=(self.x_px, self.y_px))
+        if not self.has_center:
+            raise NotFittedError(
+                f"{self.objective.name} has no receptive field on the screen to put a disc on "
+                f"(status {self.status!r}); leave it out, or generate with region=full"
+            )
+        place = (self.x_px, self.y_px)
+        border = protocol.border_deg
+        if name == "center":
+            return center_disc(screen, place, self.diameter_deg, border_deg=border)
+        return surround(
+            screen,
+            place,
+            self.diameter_deg,
+            outer_diameter_deg=protocol.outer_deg,
+            border_deg=border,
+        )
+
+
+def single_targets(chosen: pd.DataFrame) -> list[Target]:
+    """Return one target a neuron.
+
+    Parameters
+    ----------
+    chosen : DataFrame
+        Columns ``neuron``, ``x_px``, ``y_px``, ``diameter_deg`` and ``field_status``, as
+        :attr:`insilico.synthesis.choice.Choice.chosen` has them, the most important first.
+    """
+    return [
+        Target(
+            neuron(int(row["neuron"])),
+            float(row["x_px"]),
+            float(row["y_px"]),
+            float(row["diameter_deg"]),
+            "ok" if row["field_status"] in ("ok", "") else str(row["field_status"]),
+        )
+        for row in chosen.to_dict("records")
+    ]
+
+
+def population_target(
+    chosen: pd.DataFrame, weights: Mapping[int, float] | None = None, *, name: str = ""
+) -> Target:
+    """Return one target for all chosen neurons.
+
+    Its center is the mean of theirs, rounded to a pixel, as published (ViV1T-closed-loop,
+    population/generate_center_surround_population.py); its disc has their median diameter.
+
+    Parameters
+    ----------
+    chosen : DataFrame
+        As for :func:`single_targets`.
+    weights : mapping of int to float, optional
+        By neuron; equal ones that sum to 1 when left out.
+    name : str
+        How tables call it.
+    """
+    neurons = chosen["neuron"].astype(int).tolist()
+    values = None if weights is None else [weights[index] for index in neurons]
+    placed = chosen[np.isfinite(chosen["x_px"]) & np.isfinite(chosen["y_px"])]
+    return Target(
+        population(neurons, values, name=name),
+        float(np.round(placed["x_px"].mean())),
+        float(np.round(placed["y_px"].mean())),
+        float(placed["diameter_deg"].median() if len(placed) else chosen["diameter_deg"].median()),
+    )
