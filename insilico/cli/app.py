@@ -13,6 +13,7 @@ from insilico.cli import (
     compare,
     demo,
     evaluate,
+    generate,
     models,
     recordings,
     respond,
@@ -38,6 +39,7 @@ app.command(attention.attention)
 app.command(compare.compare)
 app.command(demo.demo)
 app.command(evaluate.evaluate)
+app.command(generate.generate)
 app.command(models.app)
 app.command(recordings.app)
 app.command(respond.respond)

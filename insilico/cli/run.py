@@ -129,8 +129,8 @@ def _run_twin(
     if jobs is not None and jobs < 1:
         raise ProtocolError(f"jobs is {jobs}; give 1 or more processes")
     twin = insilico.load(model, device=device)
-    _tell_assumptions(twin, mouse)
-    _tell_quality(twin)
+    tell_assumptions(twin, mouse)
+    tell_quality(twin)
     # All are read before the first is run: a mistake in the last one should not cost hours.
     ready = {
         question.name: read_protocol(
@@ -305,14 +305,15 @@ def _experiments_with(key: str, fields: Mapping[str, set[str]]) -> list[str]:
     return found
 
 
-def _tell_assumptions(twin: Any, mouse: str | None) -> None:
+def tell_assumptions(twin: Any, mouse: str | None) -> None:
+    """Say on stderr what is assumed of a mouse's statistics and screen."""
     statistics = twin.mouse(mouse).statistics
     for what, source in statistics.sources.items():
         if source.startswith("assumed"):
             print(f"{what}: {source}", file=sys.stderr)
 
 
-def _tell_quality(twin: Any) -> None:
+def tell_quality(twin: Any) -> None:
     """Say how well a twin predicts: no error bar of an experiment on it includes that."""
     correlation = twin.provenance.get("validation_correlation")
     if correlation is not None:

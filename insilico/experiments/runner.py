@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import functools
 import hashlib
 import logging
 import os
-import signal
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -32,6 +29,7 @@ from insilico.experiments.experiment import (
 from insilico.experiments.protocols import Protocol, change_protocol, read_protocol
 from insilico.experiments.run_folder import Parts, RunFolder
 from insilico.experiments.sites import Site
+from insilico.interrupts import finishing_first
 from insilico.progress import progress_bar
 from insilico.results import Result
 from insilico.stimuli.stimuli import Stimuli
@@ -305,7 +303,7 @@ def _measure(
                     site=site,
                     rows=show.site.rows,
                 )
-                with _finishing_first():
+                with finishing_first():
                     is_adding = True
                     accumulator.add(block)
                     digest.update(np.ascontiguousarray(frames).tobytes())
@@ -365,19 +363,3 @@ def _conclude(
         except KeyboardInterrupt:
             parts.save_state(accumulator.state(), measured.trial_count, measured.is_finished)
             raise
-
-
-@contextlib.contextmanager
-def _finishing_first() -> Iterator[None]:
-    """Hold back Ctrl-C until the block is done, so that no trial is counted half or twice."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    held: list[int] = []
-    before = signal.signal(signal.SIGINT, lambda number, frame: held.append(number))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-    if held:
-        raise KeyboardInterrupt

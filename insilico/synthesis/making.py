@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from insilico.errors import StimulusError
+from insilico.interrupts import finishing_first
 from insilico.synthesis.climbing import Climber, Start
 from insilico.synthesis.kept import KEEP_EVERY_S, keep, kept
 
@@ -127,17 +128,23 @@ class Batch:
     def advance(self, steps: int, clock: Clock, on_step: Callable[[int], object]) -> None:
         """Make steps until they are made, all is finished or time ends, and keep what there is."""
         before, begun = self.climber.best_score.clone(), time.monotonic()
-        for _ in range(steps):
-            if self.is_finished or clock.left_s <= 0:
-                break
-            started = time.monotonic()
+        try:
+            for _ in range(steps):
+                if self.is_finished or clock.left_s <= 0:
+                    break
+                self._step()
+                on_step(1)
+        finally:
+            self.keep()
+        self.gain_per_s = self._gain(before) / max(time.monotonic() - begun, 1e-9)
+
+    def _step(self) -> None:
+        started = time.monotonic()
+        with finishing_first():
             self.climber.advance(1)
             self.seconds += time.monotonic() - started
-            on_step(1)
-            if time.monotonic() - self._kept_at > KEEP_EVERY_S:
-                self.keep()
-        self.keep()
-        self.gain_per_s = self._gain(before) / max(time.monotonic() - begun, 1e-9)
+        if time.monotonic() - self._kept_at > KEEP_EVERY_S:
+            self.keep()
 
     def keep(self) -> None:
         """Write down how far the batch is."""

@@ -1,0 +1,243 @@
+"""``insilico generate``: most exciting images and movies, with their controls."""
+
+from __future__ import annotations
+
+import datetime
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import cyclopts
+
+if TYPE_CHECKING:
+    from insilico.recordings import CachedRecording
+    from insilico.results import Result
+    from insilico.synthesis.protocol import SynthesisProtocol
+    from insilico.synthesis.sources import Candidates
+    from insilico.synthesis.stimulus_set import StimulusSet
+    from insilico.twin import Twin
+
+
+def generate(
+    what: Literal["mei", "mev"],
+    *,
+    model: str,
+    out: Path,
+    neurons: str | None = None,
+    best: int | None = None,
+    population: bool = False,
+    mouse: str | None = None,
+    fields: Path | None = None,
+    natural: Path | None = None,
+    recording: Path | None = None,
+    transfer: list[str] | None = None,
+    bad_fits: Literal["refuse", "flag", "leave_out"] = "refuse",
+    protocol: Path | str | None = None,
+    set_: Annotated[list[str] | None, cyclopts.Parameter(name="--set")] = None,
+    minutes: float | None = None,
+    by: str | None = None,
+    device: str = "auto",
+) -> None:
+    """Make the stimuli that drive neurons most, with matched controls, for the next session.
+
+    Writes RUN/mei or RUN/mev: the bytes (stimuli.npy, lossless movies), a manifest, a table with
+    one row a stimulus, previews and figures. The same command continues an interrupted run.
+
+    Parameters
+    ----------
+    what : str
+        mei, a still stimulus, or mev, a moving one.
+    model : str
+        A name of the zoo or a checkpoint folder.
+    out : Path
+        The run folder: a new one, or one to continue.
+    neurons : str, optional
+        Such as 0:10 or 3,5,8; all when left out.
+    best : int, optional
+        Only so many of them, the most reliable first: by recorded trials with --recording, else by
+        their receptive fields.
+    population : bool
+        One stimulus for all of them together.
+    mouse : str, optional
+        May be left out where there is one.
+    fields : Path, optional
+        The run folder of 'insilico run retinotopy' (and size) on the same model, also of more
+        neurons. Where discs need receptive fields and none are given, they are measured first.
+    natural : Path, optional
+        A folder of images (or .npy movies): natural stimuli to search among.
+    recording : Path, optional
+        The recording the model was trained on: natural stimuli to search among, and trials that
+        tell which neurons are reliable and well predicted.
+    transfer : list of str, optional
+        Other models of the same neurons, which are shown what was made.
+    bad_fits : str
+        What happens to neurons you named without a usable receptive field, where a disc needs one.
+    protocol : Path, optional
+        A TOML file or the name of a shipped protocol, such as mev-published.
+    set_ : list of str, optional
+        key=value, replaces a value of the protocol, such as region=center or rms_level=20.
+    minutes : float, optional
+        Time for making stimuli; it is spent where it pays most, and the table says how many steps
+        each stimulus got. Without it, each gets all its steps.
+    by : str, optional
+        The same as a time of day, such as 07:00.
+    device : str
+        cpu, cuda or mps; auto takes a GPU where there is one.
+    """
+    import insilico
+    from insilico.cli.run import tell_assumptions, tell_quality
+    from insilico.experiments.protocols import parse_overrides
+    from insilico.synthesis import ChoiceRule, Selection, Sources
+    from insilico.synthesis.generate import read_synthesis_protocol
+
+    values = read_synthesis_protocol(what, protocol, parse_overrides(set_ or []))
+    seconds = _seconds(minutes, by)
+    twin = insilico.load(model, device=device)
+    tell_assumptions(twin, mouse)
+    tell_quality(twin)
+    name = twin.mouse(mouse).name
+    cached = None if recording is None else _recording(recording, name)
+    sources = Sources(
+        results={} if fields is None else _results(fields),
+        reliability=_reliability(twin, cached, name, best),
+        natural=_natural(values, twin, name, natural, cached),
+        transfer={_short(each): insilico.load(each, device=device) for each in transfer or []},
+    )
+    rule = ChoiceRule(on_bad_fit=bad_fits)
+    made = insilico.synthesize(
+        twin,
+        what,
+        Selection(neurons, best=best, is_population=population, rule=rule),
+        protocol=values,
+        mouse=name,
+        sources=sources,
+        out=out,
+        seconds=seconds,
+        progress=True,
+        command=" ".join(sys.argv),
+    )
+    _save_figures(made, out / what / "figures")
+    print(summary(made))
+    print(f"stimuli, table, previews and figures: {out / what}")
+
+
+def summary(made: StimulusSet) -> str:
+    """Return what was made: one line a class, and what became of the stimuli."""
+    from insilico.cli.tables import format_table
+
+    table = made.table
+    rows = []
+    for name, group in table.groupby("stimulus_class", sort=False):
+        levels = [float(group[column].median()) for column in ("luminance_level", "rms_level")]
+        response, blank = (float(group[c].median()) for c in ("response", "blank_response"))
+        rows.append((str(name), len(group), response, blank, *levels))
+    header = ["class", "N", "median response", "to gray", "luminance level", "rms level"]
+    status = table["status"].value_counts()
+    counts = ", ".join(f"{name} {count:,}" for name, count in status.items())
+    targets = table["target"].nunique()
+    steps = table.loc[table["status"].eq("deadline"), "steps"]
+    late = f"; time ended after {steps.min():.0f} to {steps.max():.0f} steps" if len(steps) else ""
+    return (
+        f"{len(made):,} stimuli for {targets:,} {'target' if targets == 1 else 'targets'} "
+        f"({counts}{late})\n{format_table(header, rows)}"
+    )
+
+
+def _seconds(minutes: float | None, by: str | None) -> float | None:
+    """Return the time there is, in seconds."""
+    from insilico.errors import ProtocolError
+
+    if minutes is not None and by is not None:
+        raise ProtocolError("both --minutes and --by were given; give one of the two")
+    if minutes is not None:
+        if minutes <= 0:
+            raise ProtocolError(f"--minutes is {minutes:g}; give more than 0")
+        return minutes * 60
+    if by is None:
+        return None
+    now = datetime.datetime.now().astimezone()
+    try:
+        end = datetime.time.fromisoformat(by)
+    except ValueError as error:
+        raise ProtocolError(f"--by is {by!r}; give a time of day such as 07:00") from error
+    then = now.replace(hour=end.hour, minute=end.minute, second=end.second, microsecond=0)
+    if then <= now:
+        then += datetime.timedelta(days=1)
+    return (then - now).total_seconds()
+
+
+def _results(run: Path) -> dict[str, Result]:
+    """Return the receptive fields, and sizes where there are some, of a run folder."""
+    from insilico.errors import NotFittedError
+    from insilico.results import Result
+
+    found = {
+        name: Result.load(run / name) for name in ("retinotopy", "size") if (run / name).is_dir()
+    }
+    if "retinotopy" not in found:
+        raise NotFittedError(
+            f"{run} holds no retinotopy; give the folder of 'insilico run retinotopy', or leave "
+            "--fields out"
+        )
+    return found
+
+
+def _recording(path: Path, mouse: str) -> CachedRecording:
+    from insilico.models.hub import cache_folder
+    from insilico.recordings import cache_recordings, open_recordings
+
+    opened = open_recordings(path, mice=[mouse])
+    return cache_recordings(opened, folder=cache_folder(None) / "recordings", progress=True)[mouse]
+
+
+def _reliability(twin: Twin, cached: CachedRecording | None, mouse: str, best: int | None) -> Any:
+    """Return how reliable recorded neurons are, where they are to be ranked."""
+    if cached is None or best is None:
+        return None
+    from insilico.synthesis.recorded_reliability import reliability_of
+
+    return reliability_of(twin, cached, mouse=mouse, progress=True)
+
+
+def _natural(
+    protocol: SynthesisProtocol,
+    twin: Twin,
+    mouse: str,
+    folder: Path | None,
+    cached: CachedRecording | None,
+) -> Candidates | None:
+    """Return natural stimuli to search among: of a folder, or of the recording."""
+    from insilico.synthesis.image_folder import folder_clips
+    from insilico.synthesis.natural import recorded_clips
+
+    screen = twin.screen(mouse)
+    options: dict[str, Any] = {
+        "frame_count": protocol.free_frames(protocol.exposure(twin.kind, screen)),
+        "stride_frames": protocol.natural_stride_frames,
+        "limit": protocol.natural_count,
+        "seed": protocol.seed,
+    }
+    if folder is not None:
+        return folder_clips(folder, screen, **options)
+    if cached is not None:
+        return recorded_clips(cached, screen, **options)
+    if "natural" in protocol.controls:
+        print(
+            "no natural control: give --natural FOLDER or --recording to search among natural "
+            "images or clips",
+            file=sys.stderr,
+        )
+    return None
+
+
+def _short(model: str) -> str:
+    """Return how a column calls another model."""
+    return Path(model).name
+
+
+def _save_figures(made: StimulusSet, folder: Path) -> None:
+    from insilico.cli.saving import save_figure
+    from insilico.figures.synthesis import draw, figure_names
+
+    for name in figure_names(made):
+        save_figure(draw(made, name), folder, name)
