@@ -267,8 +267,16 @@ class Climber:
 
     def _allowed(self, pattern: Tensor, rows: Any, contrast: float) -> Tensor:
         """Return the nearest pattern that can be drawn, with the levels of a contrast."""
-        drawn = self._parametrization.draw(self._parametrization.fit(pattern))
+        # Gray is no pattern: of few that can be drawn it would be the first.
+        gray = self._gray(rows)
+        drawn = gray + self._parametrization.draw(self._parametrization.fit(pattern - gray))
         return self._fitted(drawn, rows, self._levels.at_contrast(contrast))
+
+    def _gray(self, rows: Any) -> Tensor:
+        """Return the gray levels (stimulus, 1, 1, 1) that patterns deviate from."""
+        gray = self._backgrounds[rows].mean((1, 2, 3), keepdim=True)
+        level = self._levels.luminance_level
+        return gray if level is None else torch.full_like(gray, level)
 
     def _seen(self, content: Tensor, rows: Tensor) -> Tensor:
         weights = self._weights[rows]
@@ -363,7 +371,9 @@ class Climber:
         levels = self._levels
         gray = self._backgrounds[row].mean()
         spread = levels.rms_level or (levels.highest - levels.lowest) * FREE_START
-        return gray + spread * blur(noise[None], sigma_px=self._climb.gradient_blur_px)[0]
+        noise = blur(noise[None], sigma_px=self._climb.gradient_blur_px)[0]
+        # Noise beside the region would never be seen, nor leave again.
+        return gray + spread * noise * (self._weights[row] > 0)
 
     def _logits(self, levels: Tensor) -> Tensor:
         """Return the pattern that shows some gray levels under the optimizer."""
