@@ -65,7 +65,7 @@ class Climb:
         Steps without improvement before the step size is halved; after three halvings a stimulus
         is finished. 0 makes all steps.
     tolerance : float
-        An improvement is one by at least this fraction of the score.
+        An improvement is one by at least this fraction of the score, in one step or in several.
     """
 
     optimizer: Optimizer = "ascent"
@@ -170,6 +170,7 @@ class Climber:
         self.velocity = torch.zeros_like(self.pattern)
         self.best = self.pattern.clone()
         self.best_score = torch.full((count,), -torch.inf)
+        self.last_clear = self.best_score.clone()
         self.best_contrast = torch.zeros(count)
         self.step_size = torch.full((count,), climb.step_size)
         self.waited, self.halvings, self.fresh, self.steps = (
@@ -207,8 +208,8 @@ class Climber:
 
     def state(self) -> dict[str, Tensor]:
         """Return everything that changes, by name; :meth:`restore` takes it."""
-        names = ("pattern", "velocity", "best", "best_score", "best_contrast", "step_size")
-        counts = ("waited", "halvings", "fresh", "steps", "scores")
+        names = ("pattern", "velocity", "best", "best_score", "best_contrast", "last_clear")
+        counts = ("step_size", "waited", "halvings", "fresh", "steps", "scores")
         state = {name: getattr(self, name) for name in (*names, *counts)}
         state |= {f"number_{index}": value for index, value in enumerate(self.numbers)}
         return state | {f"moment_{index}": value for index, value in enumerate(self.moments)}
@@ -293,7 +294,10 @@ class Climber:
         is_higher = contrast > self.best_contrast[rows]
         gain = score - self.best_score[rows]
         is_better = is_higher | (gain > 0)
-        is_clear = is_higher | (gain > self._climb.tolerance * self.best_score[rows].abs())
+        # What is gained in many small steps counts as much as what is gained in one.
+        last = self.last_clear[rows]
+        is_clear = is_higher | (score - last > self._climb.tolerance * last.abs())
+        self.last_clear[rows] = torch.where(is_clear, score, last)
         chosen = rows[is_better]
         self.best[chosen] = pattern[is_better].to(self.best)
         self.best_score[chosen] = score[is_better]
