@@ -212,11 +212,14 @@ class Climber:
         counts = ("step_size", "waited", "halvings", "fresh", "steps", "scores")
         state = {name: getattr(self, name) for name in (*names, *counts)}
         state |= {f"number_{index}": value for index, value in enumerate(self.numbers)}
-        return state | {f"moment_{index}": value for index, value in enumerate(self.moments)}
+        state |= {f"moment_{index}": value for index, value in enumerate(self.moments)}
+        # Steps change tensors in place.
+        return {name: value.clone() for name, value in state.items()}
 
     def restore(self, state: dict[str, Tensor]) -> None:
         """Go back to where :meth:`state` was taken."""
-        for name, value in state.items():
+        for name, kept in state.items():
+            value = kept.clone()
             kind, _, index = name.rpartition("_")
             if kind == "number":
                 self.numbers = (*self.numbers[: int(index)], value, *self.numbers[int(index) + 1 :])
