@@ -22,6 +22,7 @@ from insilico.synthesis.making import Clock
 from insilico.synthesis.objectives import Objective
 from insilico.synthesis.protocol import MOTION, SynthesisProtocol
 from insilico.synthesis.sources import Candidates, gratings
+from insilico.synthesis.spectra import NaturalSpectrum
 from insilico.synthesis.stages import Order, make_set
 from insilico.synthesis.stimulus_set import StimulusSet
 from insilico.synthesis.targets import Target, population_target, single_targets
@@ -35,6 +36,8 @@ logger = logging.getLogger(__name__)
 FIELDS, SIZES = "retinotopy", "size"
 #: Of discs whose neuron has no preferred size of its own, as published (ViV1T-closed-loop).
 DEFAULT_DIAMETER_DEG = 20.0
+#: Natural stimuli that the natural spectrum is measured on.
+SPECTRUM_CLIPS = 300
 #: Stimuli that fill the screen ask nothing of receptive fields.
 FREE_RULE = ChoiceRule(least_field_reliability=-1.0, least_coverage=0.0, on_bad_fit="flag")
 
@@ -165,6 +168,7 @@ def synthesize(
     targets = _targets(choice, wanted)
     workshop = Workshop(twin, name, values, shown=progress)
     candidates = _candidates(values, workshop, given.natural)
+    workshop = dataclasses.replace(workshop, natural=_spectrum(workshop, given.natural))
     digests = _digests(choice, wanted, candidates, given.transfer)
     if folder is not None:
         if folder.is_finished(what, values.to_dict(), digests):
@@ -332,6 +336,19 @@ def _candidates(
             "recording to search, or change surround_center"
         )
     return found
+
+
+def _spectrum(workshop: Workshop, natural: Candidates | None) -> NaturalSpectrum | None:
+    """Return the spectrum of some of the natural stimuli, evenly over all."""
+    if natural is None:
+        return None
+    rows = np.linspace(0, len(natural) - 1, min(len(natural), SPECTRUM_CLIPS)).astype(int)
+    return NaturalSpectrum.measure(
+        (natural.render([row])[0] for row in rows.tolist()),
+        workshop.screen,
+        frame_count=natural.frame_count,
+        source=str(natural.provenance.get("source", "given clips")),
+    )
 
 
 def _spread(whole_deg: float, count: int) -> list[float]:

@@ -107,11 +107,13 @@ def make_set(
             if target.objective.name in centers
         }
         found = making.search_around(regions)
-        made = [*centers.values(), *making.make("surround", regions, clock)]
+        made = making.make("surround", regions, clock)
+        first = list(centers.values())
     else:
         made = making.make(region, making.regions(region), clock)
-    controls = [*found, *making.derived([e for e in made if e.region.name == region])]
-    return making.finish(made, controls)
+        first = []
+    controls = [*found, *making.derived(made)]
+    return making.finish([*first, *made], controls)
 
 
 class _Making:
