@@ -34,6 +34,11 @@ ADAM_EPSILON = 1e-8
 HALVINGS = 3
 #: Fresh starts of a stimulus without gradient before its neurons are called silent.
 FRESH_STARTS = 5
+#: What steps change, beside numbers and moments of AdamW.
+CHANGING = (
+    *("pattern", "velocity", "step_size", "waited", "halvings", "fresh", "steps", "scores"),
+    *("best", "best_score", "best_contrast", "last_clear", "first_response", "has_moved"),
+)
 #: Ascent without a contrast to keep takes steps of this fraction of half the gray range.
 FREE_STEP = 0.5
 #: What is taken from the score of each stimulus (stimulus,), given what is seen and which they are.
@@ -176,6 +181,8 @@ class Climber:
         self.waited, self.halvings, self.fresh, self.steps = (
             torch.zeros(count, dtype=torch.int64) for _ in range(4)
         )
+        self.first_response = torch.full((count,), torch.nan)
+        self.has_moved = torch.zeros(count, dtype=torch.bool)
         self.scores = torch.full((climb.steps, count), torch.nan)
         self.numbers: tuple[Tensor, ...] = ()
         self.moments: list[Tensor] = []
@@ -186,7 +193,8 @@ class Climber:
     @property
     def is_silent(self) -> Tensor:
         """Which stimuli (stimulus,) never had a gradient."""
-        return self.fresh > FRESH_STARTS
+        has_tried = (self.fresh > FRESH_STARTS) | (self.steps >= self._climb.steps)
+        return has_tried & ~self.has_moved
 
     @property
     def is_finished(self) -> Tensor:
@@ -208,9 +216,7 @@ class Climber:
 
     def state(self) -> dict[str, Tensor]:
         """Return everything that changes, by name; :meth:`restore` takes it."""
-        names = ("pattern", "velocity", "best", "best_score", "best_contrast", "last_clear")
-        counts = ("step_size", "waited", "halvings", "fresh", "steps", "scores")
-        state = {name: getattr(self, name) for name in (*names, *counts)}
+        state = {name: getattr(self, name) for name in CHANGING}
         state |= {f"number_{index}": value for index, value in enumerate(self.numbers)}
         state |= {f"moment_{index}": value for index, value in enumerate(self.moments)}
         # Steps change tensors in place.
@@ -236,8 +242,13 @@ class Climber:
         leaves, pattern = self._leaves(rows)
         content = self._shaped(pattern, rows, contrast)
         seen = self._seen(content, rows)
-        score = self._score(seen, rows)
-        gradients = torch.autograd.grad(score.sum(), leaves)
+        response = self._response(seen, rows)
+        score = response if self._penalty is None else response - self._penalty(seen, rows)
+        # Where a twin has no slope, as a root has none at 0, there is none to follow.
+        gradients = [
+            gradient.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
+            for gradient in torch.autograd.grad(score.sum(), leaves)
+        ]
         with torch.no_grad():
             self._keep(rows, pattern.detach(), score.detach(), contrast)
             self.scores[step, rows] = score.detach().float()
@@ -246,7 +257,7 @@ class Climber:
                 self._adam(rows, gradients, step + 1)
             else:
                 self._ascend(rows, gradients[0], self._climb.contrast_at(step + 1))
-            self._start_afresh(rows, gradients)
+            self._start_afresh(rows, gradients, response.detach())
 
     def _leaves(self, rows: Tensor) -> tuple[tuple[Tensor, ...], Tensor]:
         """Return what is differentiated by, and the pattern that it draws."""
@@ -286,10 +297,8 @@ class Climber:
         weights = self._weights[rows]
         return content * weights + self._backgrounds[rows] * (1 - weights)
 
-    def _score(self, seen: Tensor, rows: Tensor) -> Tensor:
-        objectives = [self._starts[row].objective for row in rows.tolist()]
-        score = self._scorer.scores(seen, objectives)
-        return score if self._penalty is None else score - self._penalty(seen, rows)
+    def _response(self, seen: Tensor, rows: Tensor) -> Tensor:
+        return self._scorer.scores(seen, [self._starts[row].objective for row in rows.tolist()])
 
     def _keep(self, rows: Tensor, pattern: Tensor, score: Tensor, contrast: float) -> None:
         """Keep what is better than the best so far, or was seen at a higher contrast."""
@@ -348,11 +357,17 @@ class Climber:
             size = self.step_size[rows].reshape(-1, *[1] * (gradient.ndim - 1))
             self.numbers[index][rows] += size * mean / spread
 
-    def _start_afresh(self, rows: Tensor, gradients: Sequence[Tensor]) -> None:
-        """Give another first pattern, at full contrast, to stimuli that have no gradient."""
+    def _start_afresh(self, rows: Tensor, gradients: Sequence[Tensor], response: Tensor) -> None:
+        """Give another first pattern, at full contrast, to stimuli that never had a gradient."""
         is_flat = torch.stack([g.flatten(1).abs().amax(1) == 0 for g in gradients]).all(0)
+        response = response.to(self.first_response)
+        first = self.first_response[rows]
+        self.first_response[rows] = torch.where(first.isnan(), response, first)
+        # A penalty has a gradient where the neuron has none.
+        has_effect = ~is_flat if self._penalty is None else response != self.first_response[rows]
+        self.has_moved[rows] |= has_effect
         # A stimulus that had a gradient before has reached what cannot be improved.
-        flat = rows[is_flat & (self.best_score[rows] == self.scores[0, rows])]
+        flat = rows[is_flat & ~self.has_moved[rows]]
         self.fresh[flat] += 1
         for row in flat.tolist():
             pattern = self._first_pattern(row, int(self.fresh[row]))[None]
