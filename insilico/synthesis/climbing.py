@@ -273,9 +273,16 @@ class Climber:
         if self._climb.optimizer == "ascent":
             # Ascent keeps its pattern within limits; here only rounding is left to mend.
             return pattern if pattern.requires_grad else self._fitted(pattern, rows, levels)
-        if levels.rms_level is None and levels.luminance_level is None:
-            return levels.lowest + (levels.highest - levels.lowest) * torch.sigmoid(pattern)
-        return self._fitted(pattern, rows, levels)
+        if self._draws_logits:
+            content = levels.lowest + (levels.highest - levels.lowest) * torch.sigmoid(pattern)
+        else:
+            content = self._gray(rows) + pattern
+        return self._fitted(content, rows, levels)
+
+    @property
+    def _draws_logits(self) -> bool:
+        """Whether patterns are logits of gray levels, as published; else deviations from gray."""
+        return self._climb.optimizer == "adamw" and self._levels.rms_level is None
 
     def _fitted(self, pattern: Tensor, rows: Any, levels: Levels) -> Tensor:
         return levels.fit(pattern, self._weights[rows], self._backgrounds[rows])
@@ -385,7 +392,7 @@ class Climber:
         size = (self._frame_count, *self._weights.shape[-2:])
         given = None if start.pattern is None else torch.from_numpy(start.pattern).float()
         if given is not None and attempt == 0:
-            return self._logits(given.expand(size))
+            return self._unseen(given.expand(size), row)
         random = np.random.default_rng([*start.seed, attempt])
         noise = torch.from_numpy(random.standard_normal(size, dtype=np.float32))
         if self._climb.optimizer == "adamw":
@@ -397,11 +404,12 @@ class Climber:
         # Noise beside the region would never be seen, nor leave again.
         return gray + spread * noise * (self._weights[row] > 0)
 
-    def _logits(self, levels: Tensor) -> Tensor:
-        """Return the pattern that shows some gray levels under the optimizer."""
-        free = self._levels.rms_level is None and self._levels.luminance_level is None
-        if self._climb.optimizer == "ascent" or not free:
+    def _unseen(self, levels: Tensor, row: int) -> Tensor:
+        """Return the pattern of an optimizer that shows some gray levels (frame, y, x)."""
+        if self._climb.optimizer == "ascent":
             return levels
+        if not self._draws_logits:
+            return levels - self._gray(slice(row, row + 1))[0]
         lowest, highest = self._levels.lowest, self._levels.highest
         return torch.logit((levels - lowest) / (highest - lowest), eps=LOGIT_MARGIN)
 
