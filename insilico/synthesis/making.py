@@ -115,13 +115,14 @@ class Batch:
 
     @property
     def is_begun(self) -> bool:
-        """Whether it has had time, in this run or an earlier one."""
+        """Whether it has made a step, in this run or an earlier one."""
         return self.seconds > 0 or (self._path is not None and self._path.exists())
 
     @property
     def is_finished(self) -> bool:
         """Whether no stimulus gets more steps."""
-        if not self._is_finished:
+        # A batch at rest stays as it is, and asking it would bring its twin back.
+        if self._climber is not None or self._state is None:
             self._is_finished = bool(self.climber.is_finished.all())
         return self._is_finished
 
@@ -135,7 +136,9 @@ class Batch:
                 self._step()
                 on_step(1)
         finally:
-            self.keep()
+            # What has not begun has nothing to show either.
+            if self.seconds > 0:
+                self.keep()
         self.gain_per_s = self._gain(before) / max(time.monotonic() - begun, 1e-9)
 
     def _step(self) -> None:
@@ -154,6 +157,7 @@ class Batch:
 
     def rest(self) -> None:
         """Let go of the twin's memory; how far the batch is stays."""
+        self._is_finished = bool(self.climber.is_finished.all())
         self._state = self.climber.state()
         self._climber = None
 
@@ -251,16 +255,17 @@ def _check_time(batch: Batch, first_steps: int, clock: Clock) -> None:
     if batch.climber.steps.max() > 0:
         return
     left_s = clock.left_s
-    batch.advance(1, clock, lambda steps: None)
+    # These two steps are made even if they end after the deadline, to say what would suffice.
+    batch.advance(1, Clock(), lambda steps: None)
     # The second step shows what a step takes once the twin is warm.
     warm = time.monotonic()
-    batch.advance(1, clock, lambda steps: None)
+    batch.advance(1, Clock(), lambda steps: None)
     step_s = time.monotonic() - warm
     needed_s = left_s - clock.left_s + step_s * max(first_steps - 2, 0)
     if needed_s > left_s:
         neurons = len(batch.starts)
         raise StimulusError(
-            f"{max(left_s, 0):.0f} s are left, and the first {neurons} "
-            f"{'stimulus takes' if neurons == 1 else 'stimuli take'} about {needed_s:.0f} s "
+            f"{max(left_s, 0):.1f} s are left, and the first {neurons} "
+            f"{'stimulus takes' if neurons == 1 else 'stimuli take'} about {needed_s:.1f} s "
             f"({first_steps} steps of {step_s:.2g} s); give at least that, or fewer ramp_steps"
         )
