@@ -91,7 +91,8 @@ class Climb:
             raise ProtocolError(f"optimizer is {self.optimizer!r}; give one of {known}")
         if self.steps < 1:
             raise ProtocolError(f"steps is {self.steps}; give 1 or more")
-        for name in ("gradient_blur_px", "gradient_blur_frames", "pattern_blur_px", "tolerance"):
+        blurs = ("gradient_blur_px", "gradient_blur_frames", "pattern_blur_px")
+        for name in (*blurs, "ramp_steps", "patience", "tolerance"):
             if not getattr(self, name) >= 0:
                 raise ProtocolError(f"{name} is {getattr(self, name):g}; give 0 or more")
         if not (self.step_size > 0 and 0 <= self.momentum < 1 and 0 < self.ramp_start <= 1):

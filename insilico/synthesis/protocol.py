@@ -6,6 +6,7 @@ import dataclasses
 import math
 from typing import Literal
 
+from insilico.errors import StimulusError
 from insilico.experiments.protocols import Protocol, require
 from insilico.screen import Screen
 from insilico.stimuli.stimuli import Kind
@@ -185,8 +186,19 @@ class SynthesisProtocol(Protocol):
         return Climb(**{name: getattr(self, name) for name in names})
 
     def exposure(self, kind: Kind, screen: Screen) -> Exposure:
-        """Return how stimuli are shown to twins of a kind."""
+        """Return how stimuli are shown to twins of a kind.
+
+        Raises
+        ------
+        StimulusError
+            If a twin of images is to see moving stimuli.
+        """
         if kind == "image":
+            if self.motion == "moving":
+                raise StimulusError(
+                    "moving stimuli were asked for, and this is a model of images; generate mei, "
+                    "or choose a model of movies"
+                )
             return Exposure()
         rate = screen.frame_rate_hz
         return Exposure(max(1, round(self.pattern_s * rate)), round(self.lead_s * rate))
