@@ -146,6 +146,7 @@ def fake_set(
                     "restart_correlation": rng.beta(30, 2) if name in generated else np.nan,
                     "transfer_sensorium2022-ln": peak * gain * rng.uniform(0.5, 1.1),
                     "transfer_other": peak * gain * rng.uniform(0.3, 1.0),
+                    "gaze_robustness_1px": rng.uniform(0.5, 1.0),
                     "response_quiet": float(trace.mean()) * 0.8,
                     "response_running": float(trace.mean()) * rng.uniform(1.0, 1.6),
                 }

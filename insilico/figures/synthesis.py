@@ -124,7 +124,7 @@ def plot_classes(stimuli: SynthesizedStimuli, tests: pd.DataFrame | None = None)
             "\n".join(filter(None, [f"{title}, N = {len(ratios) - left_out:,}", remark]))
         )
         axes.set_ylabel(f"response / response to\n{_reference_name(reference)}")
-    letter_panels(panels)
+    letter_panels(panels if len(panels) > 1 else [])
     return figure
 
 
@@ -177,7 +177,7 @@ def _draw_classes(axes: Axes, ratios: pd.DataFrame, p_values: Mapping[str, float
         axes.scatter(np.full(len(known), place), ends, color=color, clip_on=False, **points)
         axes.plot([place - half, place + half], [median] * 2, color="black", zorder=4)
         beyond = int(((known < low) | (known > high)).sum())
-        label = [in_words(name), f"{median:.2f}", f"N = {len(known):,}"]
+        label = [in_words(name), f"{median + 0.0:.2g}", f"N = {len(known):,}"]
         label += [f"{beyond:,} beyond"] if beyond else []
         label += [f"p = {p_values[name]:.1g}"] if name in p_values else []
         labels.append("\n".join(label))

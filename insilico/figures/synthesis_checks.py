@@ -30,6 +30,7 @@ from insilico.figures.synthesis_rows import (
     SynthesizedStimuli,
     best_rows,
     class_color,
+    is_generated,
     ordered,
     response_label,
     table_of,
@@ -47,8 +48,11 @@ BY_CLASS = {
     "spectrum_distance": ("distance from natural spectra", "distance (decades)"),
     "luminance_level": ("luminance in the region", "mean gray level"),
     "rms_level": ("contrast in the region", "s.d. of gray levels"),
+    "gaze_robustness_1px": ("gaze shifted by 1 px", "robustness (1: insensitive)"),
     "saturated_fraction": ("saturated pixels", "fraction of the region"),
 }
+#: Columns that say little of controls, which stand in no best place.
+OF_GENERATED = ("gaze_robustness_1px",)
 #: Columns that should be equal over classes, to this many gray levels.
 MATCHED, TOLERANCE_LEVELS = ("luminance_level", "rms_level"), 1.0
 COLUMNS = 3
@@ -62,8 +66,8 @@ def plot_checks(stimuli: SynthesizedStimuli) -> Figure:
     ----------
     stimuli : SynthesizedStimuli
         A set. Drawn are the columns ``transfer_<twin>``, ``restart_correlation``,
-        ``spectrum_distance``, ``luminance_level``, ``rms_level``, ``saturated_fraction``,
-        ``response_quiet`` with ``response_running``.
+        ``spectrum_distance``, ``luminance_level``, ``rms_level``, ``gaze_robustness_1px``,
+        ``saturated_fraction``, and ``response_quiet`` with ``response_running``.
 
     Returns
     -------
@@ -87,7 +91,7 @@ def plot_checks(stimuli: SynthesizedStimuli) -> Figure:
     figure, places = new_panels(len(panels), columns=COLUMNS)
     for axes, draw in zip(places, panels, strict=True):
         draw(axes)
-    letter_panels(places)
+    letter_panels(places if len(places) > 1 else [])
     return figure
 
 
@@ -107,6 +111,8 @@ def _panels(stimuli: SynthesizedStimuli) -> list[Callable[[Axes], None]]:
         panels.append(partial(_draw_agreement, table))
     if {"response_quiet", "response_running"} <= known:
         panels.append(partial(_draw_behavior, table, response_label(stimuli)))
+    made = table[is_generated(table)]
+    known -= {name for name in OF_GENERATED if name in known and made[name].isna().all()}
     panels += [partial(_draw_by_class, table, name) for name in BY_CLASS if name in known]
     return panels
 
@@ -191,7 +197,7 @@ def _by_class(
 
 def _draw_by_class(table: pd.DataFrame, column: str, axes: Axes) -> None:
     """Draw a column by class: every stimulus as a point, with the median."""
-    values = _by_class(table, column)
+    values = _by_class(table, column, GENERATED if column in OF_GENERATED else ())
     for place, (name, known) in enumerate(values.items()):
         # Points of one class stand beside each other in the order of the table.
         beside = place + np.linspace(-0.25, 0.25, len(known)) * (len(known) > 1)

@@ -61,12 +61,12 @@ def plot_curves(stimuli: SynthesizedStimuli) -> Figure:
         counts = rows["status"].value_counts()
         flat = len(curves) - len(lines)
         parts = [(int(count), in_words(str(name))) for name, count in counts.items()]
-        parts.append((flat, "never better than at first"))
+        remark = f"{flat:,} without a line: never better than at first" if flat else ""
         name = ", ".join(filter(None, [str(key["stimulus_class"]), panel_name(key, table)]))
         axes.set_title(f"{name}, N = {len(lines):,}")
-        axes.set_xlabel(f"step\n{join_counts(parts)}")
+        axes.set_xlabel("\n".join(filter(None, ["step", join_counts(parts), remark])))
         axes.set_ylabel("best score so far\n(0 first, 1 final)")
-    letter_panels(panels)
+    letter_panels(panels if len(panels) > 1 else [])
     return figure
 
 

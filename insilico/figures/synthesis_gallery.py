@@ -25,6 +25,7 @@ from insilico.figures.synthesis_pictures import (
     moving_frames,
     scale_deg,
     write_look,
+    write_number,
 )
 from insilico.figures.synthesis_rows import (
     SynthesizedStimuli,
@@ -202,7 +203,9 @@ def _draw_row(
         row, top = int(place), sheet.top(line)
         own = row if own < 0 else own
         response = stimuli.table["response"].iloc[row]
-        _write(figure, sheet, sheet.center(column), top - 0.01, f"{response:.3g}", size="small")
+        _write(
+            figure, sheet, sheet.center(column), top - 0.01, write_number(response), size="small"
+        )
         bottom = top - NUMBER_IN - sheet.picture_in
         draw_pictures(sheet.add_axes(figure, column, bottom, sheet.picture_in), stimuli, row, look)
         if sheet.has_traces:
@@ -248,7 +251,7 @@ def _name(stimuli: SynthesizedStimuli, row: int) -> str:
     if stimulus["status"] != "ok":
         lines.append(in_words(stimulus["status"]))
     if np.isfinite(blank := stimulus.get("blank_response", np.nan)):
-        lines.append(f"gray: {blank:.3g}")
+        lines.append(f"gray: {write_number(blank)}")
     return "\n".join(filter(None, lines))
 
 

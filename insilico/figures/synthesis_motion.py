@@ -23,6 +23,7 @@ from insilico.figures.synthesis_pictures import (
     limit_traces,
     scale_deg,
     write_look,
+    write_number,
 )
 from insilico.figures.synthesis_rows import (
     GENERATED,
@@ -136,7 +137,7 @@ def _draw_example(
     for axes, stimuli, row, side in zip(panels, sets, rows, SIDES, strict=True):
         draw_pictures(axes, stimuli, row, look)
         response = stimuli.table["response"].iloc[row]
-        axes.set_title(f"{side}: {response:.3g}")
+        axes.set_title(f"{side}: {write_number(response)}")
     draw_scale(panels[0], sets[0].screen, look)
     name = target_name(table_of(sets[0]), rows[0])
     lines = [f"{name}, {made_for}: middle of the ranking of moving − still"]
@@ -172,4 +173,5 @@ def _joint_look(sets: tuple[SynthesizedStimuli, SynthesizedStimuli], rows: list[
         max(look.height_px for look in looks),
         min(look.stretch for look in looks),
         max(look.picture_count for look in looks),
+        max(look.cut_share for look in looks),
     )

@@ -24,8 +24,6 @@ PICTURE_COUNT = 3
 PICTURE_GAP = 0.06
 #: Pixels that a picture shows beside its region, and the least that it shows in all.
 MARGIN_PX, LEAST_PX = 4, 17
-#: Gray levels of more than this share of the pixels in all regions stay within black and white.
-STRETCHED_SHARE = 0.995
 #: Factors by which contrast may be stretched.
 STRETCHES = (1, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30)
 #: Of regions.
@@ -44,12 +42,15 @@ class Look:
         Factor by which differences from gray are enlarged.
     picture_count : int
         Frames that the longest movie shows.
+    cut_share : float
+        Share of the pixels in all regions that would be darker than black or brighter than white.
     """
 
     width_px: int
     height_px: int
     stretch: int
     picture_count: int
+    cut_share: float = 0.0
 
     @property
     def pitch_px(self) -> float:
@@ -68,7 +69,8 @@ def common_look(stimuli: SynthesizedStimuli, rows: Sequence[int]) -> Look:
     The crop holds the largest of their regions, or the screen; of movies that have a center it is
     never wider than high, because several frames stand in a row. Contrast stays as it is where a
     set uses the range from 0 to 255; else it is enlarged by one whole number, the same for all
-    pixels and to both sides of gray, which lets all but 0.5 percent of those in the regions fit.
+    pixels and to both sides of gray, which leaves all of the exciting stimuli (of all stimuli,
+    where there are none) within black and white: Gabors that are cut would look like bars.
     """
     screen = stimuli.screen
     masks = [stimuli.weights[row] > 0 for row in rows]
@@ -79,13 +81,18 @@ def common_look(stimuli: SynthesizedStimuli, rows: Sequence[int]) -> Look:
     if count > 1 and np.isfinite([_center(stimuli, row) for row in rows]).all():
         width = min(width, height)
     away = [
-        np.abs(stimuli.frames[row][..., mask].astype(float) - screen.gray).ravel()
+        np.abs(stimuli.frames[row][..., mask].astype(int) - screen.gray).ravel()
         for row, mask in zip(rows, masks, strict=True)
     ]
-    highest = float(np.quantile(np.concatenate(away), STRETCHED_SHARE)) if away else 0.0
-    room = min(screen.gray, 255 - screen.gray) / max(highest, 1.0)
+    is_exciting = stimuli.table["stimulus_class"].iloc[list(rows)].eq("exciting").tolist()
+    kept = [part for part, own in zip(away, is_exciting, strict=True) if own] or away
+    level_count = min(screen.gray, 255 - screen.gray)
+    room = level_count / max(part.max(initial=1) for part in kept)
     stretch = max([factor for factor in STRETCHES if factor <= room], default=1)
-    return Look(int(width), int(height), stretch, count)
+    # Without enlargement nothing is cut: all levels are drawn as they are.
+    is_cut = np.concatenate(away) * stretch > 255 - screen.gray
+    share = float(is_cut.mean()) if stretch > 1 and is_cut.size else 0.0
+    return Look(int(width), int(height), stretch, count, share)
 
 
 def shown_frames(stimuli: SynthesizedStimuli, row: int) -> list[int]:
@@ -177,11 +184,18 @@ def scale_deg(look: Look, screen: Screen) -> float:
     return float(max(step for step in DEGREE_STEPS if step <= most))
 
 
+def write_number(value: float) -> str:
+    """Write a response to three digits; a zero has no sign."""
+    return f"{value + 0.0:.3g}"
+
+
 def write_look(look: Look, screen: Screen) -> str:
     """Say how gray levels are shown."""
     if look.stretch == 1:
         return "gray levels from 0 (black) to 255 (white)"
-    return f"contrast drawn {look.stretch} times higher, about gray (level {screen.gray}), for all"
+    cut = f" ({look.cut_share:.1%} of pixels cut)" if look.cut_share >= 5e-4 else ""
+    times = f"{look.stretch} times higher, about gray (level {screen.gray})"
+    return f"contrast of all drawn {times}{cut}"
 
 
 def _draw_time(axes: Axes) -> None:
