@@ -42,6 +42,17 @@ import insilico
 from insilico.screen import Screen
 from insilico.simulation.ground_truth import shipped_truth
 from insilico.stimuli.shapes import disc
+from insilico.synthesis.climbing import Climb, Climber, Start
+from insilico.synthesis.generate import read_synthesis_protocol
+from insilico.synthesis.levels import Levels
+from insilico.synthesis.making import Clock
+from insilico.synthesis.objectives import neuron as one_neuron
+from insilico.synthesis.parametrizations import Pixels
+from insilico.synthesis.regions import full_field
+from insilico.synthesis.scoring import Exposure, Scorer, Scoring
+from insilico.synthesis.stages import Order, make_set
+from insilico.synthesis.targets import Target
+from insilico.synthesis.workshop import Workshop
 from insilico.twin import Twin
 
 FloatArray = np.ndarray[Any, np.dtype[np.float64]]
@@ -233,6 +244,15 @@ def generate_plainly(
 
 # A step of full-size ViV1T
 
+#: How ascent is used where contrast is free, as published: long steps, and no blur to lose it by.
+FREE_CONTRAST = {
+    "luminance_level": 0.0,
+    "rms_level": 0.0,
+    "step_size": 0.5,
+    "pattern_blur_px": 0.0,
+    "gradient_blur_px": 0.5,
+    "ramp_steps": 0,
+}
 SIDES = ("yardstick", "insilico")
 
 
@@ -256,15 +276,33 @@ def plain_steps(network: torch.nn.Module, neuron: int) -> dict[str, Any]:
 
 
 def our_steps(twin: Twin, neuron: int) -> dict[str, Any]:
-    """Make five steps of ours; the first also computes what the gray before the pattern leaves.
-
-    TO BE FILLED IN: steps of ``insilico.synthesis`` in place of published steps on the fast path.
-    ``seconds`` must hold one number a step, and ``responses[0]`` the sum over the window at the
-    published start, standardized, which is compared with the yardstick's.
-    """
-    return published_on_fast_path(
-        twin, neuron, mouse="A", mask=torch.ones(twin.screen().shape), steps=5
+    """Make five steps of ours; the first also computes what the gray before the pattern leaves."""
+    screen = twin.screen("A")
+    kept = kept_frequencies(PATTERN, screen.shape)
+    spectrum = start_spectrum(screen.shape)
+    first = compose(spectrum, kept, torch.ones(screen.shape), screen.gray)
+    scorer = Scorer(
+        twin,
+        "A",
+        [neuron],
+        exposure=Exposure(PATTERN, LEAD),
+        scoring=Scoring(over_frames="sum", output_units="standardized"),
     )
+    start = Start(one_neuron(neuron), full_field(screen), (SEED,), first.detach().numpy())
+    climber = Climber(
+        scorer,
+        [start],
+        levels=Levels(),
+        parametrization=Pixels(),
+        climb=Climb(steps=5, ramp_steps=0, patience=0),
+        frame_count=PATTERN,
+    )
+    seconds = []
+    for _ in range(5):
+        started = time.perf_counter()
+        climber.advance(1)
+        seconds.append(time.perf_counter() - started)
+    return {"seconds": np.array(seconds), "responses": climber.scores[:, 0].numpy()}
 
 
 def measure_step(side: str) -> None:
@@ -335,9 +373,9 @@ def ours(
 ) -> FloatArray:
     """Make the most exciting videos of all neurons with ``insilico.synthesis``.
 
-    TO BE FILLED IN: the call of ``synthesize``. A moving pattern of 30 frames after 135 of gray,
-    free levels (0 to 255) as published, in the full field where ``diameter_deg`` is infinite, else
-    in a disc about ``centers_px`` (neuron, (x, y)).
+    A moving pattern of 30 frames after 135 of gray, free levels (0 to 255) as published, in the
+    full field where ``diameter_deg`` is infinite, else in a disc about ``centers_px`` (neuron,
+    (x, y)).
 
     Parameters
     ----------
@@ -351,9 +389,23 @@ def ours(
     float array, shape (neuron,)
         What :func:`window_responses` gives: means over the pattern's frames, in recorded units.
     """
-    from insilico.synthesis import synthesize  # type: ignore[attr-defined,unused-ignore]
-
-    raise NotImplementedError(f"fill in the call of {synthesize.__name__}")
+    is_full = np.isinf(diameter_deg)
+    protocol = read_synthesis_protocol(
+        "mev",
+        overrides={
+            **FREE_CONTRAST,
+            "region": "full" if is_full else "center",
+            "lead_s": LEAD / twin.frame_rate_hz,
+            "steps": steps or 1000,
+            "controls": [],
+        },
+    )
+    targets = [
+        Target(one_neuron(int(neuron)), float(x), float(y), float(diameter_deg))
+        for neuron, (x, y) in zip(neurons, np.round(centers_px), strict=True)
+    ]
+    made = make_set(Workshop(twin, mouse, protocol), Order(targets, {}, {}), Clock(seconds))
+    return window_responses(twin, made.frames, mouse=mouse, neurons=made.table["neuron"].to_numpy())
 
 
 def published_on_twin(
