@@ -132,7 +132,8 @@ def ask(
                 traces += list(zip([start + index for index in same], trace, strict=True))
     in_order = [value for _, value in sorted(responses, key=lambda pair: pair[0])]
     traces_in_order = [trace for _, trace in sorted(traces, key=lambda pair: pair[0])]
-    return np.array(in_order, np.float32), np.stack(traces_in_order).astype(np.float32)
+    # A sign that is taken back leaves a negative zero.
+    return np.array(in_order, np.float32) + 0, np.stack(traces_in_order).astype(np.float32)
 
 
 def present(

@@ -194,14 +194,16 @@ class Climber:
     @property
     def is_silent(self) -> Tensor:
         """Which stimuli (stimulus,) never had a gradient."""
-        has_tried = (self.fresh > FRESH_STARTS) | (self.steps >= self._climb.steps)
-        return has_tried & ~self.has_moved
+        return ~self.has_moved & ((self.fresh > FRESH_STARTS) | self._is_spent)
 
     @property
     def is_finished(self) -> Tensor:
         """Which stimuli (stimulus,) get no more steps."""
-        is_flat = self.halvings > HALVINGS
-        return self.is_silent | is_flat | (self.steps >= self._climb.steps)
+        return self.is_silent | self._is_spent
+
+    @property
+    def _is_spent(self) -> Tensor:
+        return (self.halvings > HALVINGS) | (self.steps >= self._climb.steps)
 
     def contents(self) -> Tensor:
         """Return the best patterns so far (stimulus, frame, y, x), with their final levels."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -31,9 +32,16 @@ class Clock:
     ----------
     seconds : float or None
         From now; None is no deadline.
+
+    Raises
+    ------
+    StimulusError
+        If it is no number.
     """
 
     def __init__(self, seconds: float | None = None) -> None:
+        if seconds is not None and math.isnan(seconds):
+            raise StimulusError("the time for making stimuli is not a number; give seconds")
         self._end = None if seconds is None else time.monotonic() + seconds
 
     @property

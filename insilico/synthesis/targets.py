@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from insilico.errors import NotFittedError
+from insilico.errors import NeuronError, NotFittedError
 from insilico.screen import Screen
 from insilico.synthesis.objectives import Objective, neuron, population
 from insilico.synthesis.protocol import SynthesisProtocol
@@ -111,8 +111,18 @@ def population_target(
         By neuron; equal ones that sum to 1 when left out.
     name : str
         How tables call it.
+
+    Raises
+    ------
+    NeuronError
+        If a neuron has no weight.
     """
     neurons = chosen["neuron"].astype(int).tolist()
+    if weights is not None and (missing := set(neurons) - set(weights)):
+        raise NeuronError(
+            f"the population has no weight for neuron {min(missing)}; give one for each neuron, or "
+            "leave the weights out"
+        )
     values = None if weights is None else [weights[index] for index in neurons]
     placed = chosen[np.isfinite(chosen["x_px"]) & np.isfinite(chosen["y_px"])]
     return Target(
