@@ -377,7 +377,7 @@ class Climber:
         has_effect = ~is_flat if self._penalty is None else response != self.first_response[rows]
         self.has_moved[rows] |= has_effect
         # A stimulus that had a gradient before has reached what cannot be improved.
-        flat = rows[is_flat & ~self.has_moved[rows]]
+        flat = rows[~self.has_moved[rows] & (is_flat | (self.steps[rows] > 1))]
         self.fresh[flat] += 1
         for row in flat.tolist():
             pattern = self._first_pattern(row, int(self.fresh[row]))[None]
