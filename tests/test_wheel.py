@@ -35,15 +35,16 @@ def test_an_installed_wheel_finds_zoo_protocols_and_style(tmp_path):
     subprocess.run(build, check=True)
     (wheel,) = tmp_path.glob("*.whl")
     environment = tmp_path / "environment"
-    subprocess.run([sys.executable, "-m", "venv", environment], check=True)
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", environment], check=True)
     python = environment / "bin" / "python"
-    install = [python, "-m", "pip", "install", "--no-deps", "--quiet", wheel]
-    subprocess.run(install, check=True)
+    pip = [sys.executable, "-m", "pip", "--python", python]
+    subprocess.run([*pip, "install", "--no-deps", "--quiet", wheel], check=True)
     # The dependencies are those of this environment; only insilico itself is the wheel's.
     (site,) = environment.glob("lib/python*/site-packages")
     (site / "dependencies.pth").write_text(sysconfig.get_paths()["purelib"] + "\n")
+    # -E: a PYTHONPATH with a checkout is not for this one.
     done = subprocess.run(
-        [python, "-c", CODE], cwd=tmp_path, capture_output=True, text=True, check=False
+        [python, "-E", "-c", CODE], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
     assert "sensorium2022plus-ln" in done.stdout

@@ -31,7 +31,7 @@ def convert(folder):
 def imported(tmp_path, **changes):
     """Return the arguments, the plain network and the imported checkpoint of a random run."""
     args = reference.default_args(**changes)
-    args["input_shapes"]["video"] = [1, 30, 20, 28]
+    args["input_shapes"]["video"] = [1, 24, 20, 28]
     plain = reference.write_run_folder(tmp_path / "run", args, seed=3)
     return args, plain, convert(tmp_path / "run")
 
@@ -44,7 +44,7 @@ def ask(network, mouse, inputs):
         return network(inputs["video"], mouse=mouse, **state)
 
 
-def largest_difference(args, plain, checkpoint, *, frames=30):
+def largest_difference(args, plain, checkpoint, *, frames=24):
     inputs = reference.random_inputs(args, trials=2, frames=frames, seed=5)
     largest = 0.0
     for mouse in checkpoint.mice:
@@ -174,7 +174,7 @@ def test_without_the_published_scale_the_answer_is_another(tmp_path):
         rotary = transformer.blocks[0].rotary
         rotary.compatibility = False
         rotary.tables = rotary._tables(rotary.length)
-    inputs = reference.random_inputs(args, trials=2, frames=30, seed=5)
+    inputs = reference.random_inputs(args, trials=2, frames=24, seed=5)
     difference = (ask(other, "A", inputs) - ask(checkpoint.network, "A", inputs)).abs().max()
     assert difference > 100 * TOLERANCE
 
