@@ -208,22 +208,6 @@ def test_page_escapes_what_it_shows():
     assert "size: a &lt; b" in text
 
 
-def test_run_all_of_a_recording_runs_what_it_answers(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("insilico.cli.saving.save_figures", lambda result, folder: None)
-    few = {"train_trials": 1, "validation_stimuli": 0, "test_stimuli": 2, "final_stimuli": 0}
-    options = SimulationOptions(mice=1, neurons=6, seed=2, repeats=4, **few)
-    folder = write_recordings(tmp_path / "out", options=options)[0].folder
-    lacking = unanswered(open_recording(folder))
-    assert not {"direction", "dots"} & set(lacking)
-    assert "drifting_gabor" in lacking["retinotopy"]
-    fewer = [f"{name}.shuffle_count=50" for name in ("direction", "dots")]
-    run(["all"], recording=folder, out=tmp_path / "run", set_=fewer, jobs=1)
-    told = capsys.readouterr().err
-    text = (tmp_path / "run" / "gallery.html").read_text(encoding="utf-8")
-    assert {"direction", "dots"} <= set(Page(text).ids)
-    assert {name for name in lacking if f"skipped {name}: " in told} == set(lacking)
-
-
 @pytest.fixture(scope="module")
 def movies(tmp_path_factory):
     """A recording of movies, with published Gabors and dots."""
@@ -231,6 +215,19 @@ def movies(tmp_path_factory):
     options = SimulationOptions(mice=1, neurons=6, seed=2, repeats=4, **few)
     folder = tmp_path_factory.mktemp("recorded") / "out"
     return write_recordings(folder, options=options)[0].folder
+
+
+def test_run_all_of_a_recording_runs_what_it_answers(movies, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("insilico.cli.saving.save_figures", lambda result, folder: None)
+    lacking = unanswered(open_recording(movies))
+    assert not {"direction", "dots"} & set(lacking)
+    assert "drifting_gabor" in lacking["retinotopy"]
+    fewer = [f"{name}.shuffle_count=50" for name in ("direction", "dots")]
+    run(["all"], recording=movies, out=tmp_path / "run", set_=fewer, jobs=1)
+    told = capsys.readouterr().err
+    text = (tmp_path / "run" / "gallery.html").read_text(encoding="utf-8")
+    assert {"direction", "dots"} <= set(Page(text).ids)
+    assert {name for name in lacking if f"skipped {name}: " in told} == set(lacking)
 
 
 def test_run_all_of_a_recording_goes_on_after_a_refusal(movies, tmp_path, monkeypatch, capsys):
