@@ -335,6 +335,9 @@ class Climber:
     def _ascend(self, rows: Tensor, gradient: Tensor, next_contrast: float) -> None:
         """Move patterns along their blurred gradients, and back to what is allowed."""
         climb = self._climb
+        # By what is seen: a tapered border would else shape the pattern twice.
+        weights = self._weights[rows]
+        gradient = gradient / weights.where(weights > 0, 1)
         direction = blur(
             gradient, sigma_px=climb.gradient_blur_px, sigma_frames=climb.gradient_blur_frames
         )
