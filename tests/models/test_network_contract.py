@@ -29,7 +29,7 @@ def networks():
                 network.initialize_readout(
                     mouse, position_um=in_two_planes(count), mean_response=None
                 )
-            found[name] = network
+            found[name] = network.eval()
             torch.manual_seed(11)
     return found
 
@@ -60,7 +60,8 @@ NETWORKS = networks()
 
 @pytest.fixture(params=NETWORKS)
 def network(request):
-    return copy.deepcopy(NETWORKS[request.param]).eval()
+    """A network of all tests: one that changes it takes a copy, which is as long as to ask it."""
+    return NETWORKS[request.param]
 
 
 def inputs(network, trials=TRIALS, seed=5):
@@ -90,6 +91,7 @@ def test_every_mouse_answers_with_its_neurons(network):
 
 
 def test_gradients_reach_every_trial_of_the_stimulus(network):
+    network = copy.deepcopy(network)
     stimulus, state = inputs(network)
     stimulus.requires_grad_()
     network(stimulus, mouse=next(iter(network.neuron_counts)), **state).sum().backward()
@@ -97,6 +99,7 @@ def test_gradients_reach_every_trial_of_the_stimulus(network):
 
 
 def test_gradients_reach_every_parameter_in_training(network):
+    network = copy.deepcopy(network)
     stimulus, state = inputs(network)
     network.train()
     for mouse in network.neuron_counts:
@@ -127,6 +130,7 @@ def test_asked_neurons_are_those_of_the_whole_population(network):
 
 @pytest.mark.parametrize("seed", range(2))
 def test_prepared_network_answers_like_the_plain_one(network, seed):
+    network = copy.deepcopy(network)
     generator = torch.Generator().manual_seed(seed)
     trials = (1, 12)[seed]
     stimulus, state = inputs(network, trials=trials, seed=seed)
@@ -234,6 +238,7 @@ def test_wrong_inputs_are_refused(network):
 
 
 def test_zero_drive_gives_the_mean_response_that_the_readout_started_from(network):
+    network = copy.deepcopy(network)
     for mouse, count in network.neuron_counts.items():
         highest = 0.9 if network.options.output == "sigmoid" else 2.5
         mean_response = torch.linspace(0.05, highest, count, dtype=torch.float64)
@@ -248,6 +253,7 @@ def test_zero_drive_gives_the_mean_response_that_the_readout_started_from(networ
 
 
 def test_readout_start_refuses_other_neurons_and_values_that_are_not_finite(network):
+    network = copy.deepcopy(network)
     mouse, count = next(iter(network.neuron_counts.items()))
     position_um, mean_response = torch.rand(count, 2), torch.ones(count)
     with pytest.raises(ShapeError, match=r"mean_response .* one row"):
@@ -259,6 +265,7 @@ def test_readout_start_refuses_other_neurons_and_values_that_are_not_finite(netw
 
 
 def test_regularizers_are_positive_and_pull_on_the_weights(network):
+    network = copy.deepcopy(network)
     for mouse in network.neuron_counts:
         penalties = network.regularizers(mouse)
         assert penalties.keys() == {"core", "readout"}
@@ -274,6 +281,7 @@ def test_regularizers_are_positive_and_pull_on_the_weights(network):
 
 
 def test_frozen_core_keeps_its_buffers(network):
+    network = copy.deepcopy(network)
     stimulus, state = inputs(network)
     network.train()
     network.core.eval()
@@ -284,6 +292,7 @@ def test_frozen_core_keeps_its_buffers(network):
 
 
 def test_recomputed_activations_change_nothing_but_memory(network):
+    network = copy.deepcopy(network)
     stimulus, state = inputs(network)
     mouse = next(iter(network.neuron_counts))
     network.train()
