@@ -30,7 +30,56 @@ def test_gpu_that_computes_again_takes_smaller_parts_and_only_with_gradients():
 def test_cpu_computes_again_several_parts_or_where_asked(count, checkpoints, is_again):
     seen = []
     _, run = plan_parts(count, 600, CPU, checkpoints=checkpoints)
-    run(
-        lambda value: seen.append(1) or value.exp(), torch.ones(2, requires_grad=True)
-    ).sum().backward()
+    (part,) = run(
+        lambda value: seen.append(1) or value.exp(), [(torch.ones(2, requires_grad=True),)]
+    )
+    part.sum().backward()
     assert len(seen) == 1 + is_again
+
+
+@pytest.fixture
+def _two_cores():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("_two_cores")
+def test_cores_that_work_on_parts_of_their_own_give_the_same_answers_and_gradients():
+    inputs = torch.arange(24.0).reshape(6, 4).requires_grad_()
+    scale = torch.tensor(2.0, requires_grad=True)
+    fixed = torch.ones(4)
+
+    def part(row, factor, offset, power):
+        return (row * factor + offset).sin() ** power
+
+    calls = [(inputs[row : row + 2], scale, fixed, 2) for row in range(5)]
+    found = {}
+    for is_frozen in (False, True):
+        _, run = plan_parts(9, 600, CPU, checkpoints=False, is_frozen=is_frozen)
+        answer = torch.cat(run(part, calls))
+        found[is_frozen] = (answer, *torch.autograd.grad(answer.square().sum(), [inputs, scale]))
+    for one, other in zip(found[False], found[True], strict=True):
+        torch.testing.assert_close(one, other)
+
+
+@pytest.mark.usefixtures("_two_cores")
+def test_cores_that_work_on_parts_of_their_own_leave_all_cores_to_everybody_else():
+    with torch.inference_mode():
+        _, run = plan_parts(9, 600, CPU, checkpoints=False)
+        threads = run(lambda: torch.tensor(torch.get_num_threads()), [()] * 9)
+        answers = run(lambda value: value + 1, [(torch.ones(1),)] * 9)
+    assert {int(count) for count in threads} == {1}
+    assert all(answer.is_inference() for answer in answers)
+    assert torch.get_num_threads() == 2
+
+
+@pytest.mark.usefixtures("_two_cores")
+def test_mistake_in_one_part_is_raised():
+    def fail(value):
+        raise ValueError(value)
+
+    _, run = plan_parts(9, 600, CPU, checkpoints=False, is_frozen=True)
+    with pytest.raises(ValueError, match="1"):
+        run(fail, [(1,), (2,)])

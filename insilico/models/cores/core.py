@@ -47,6 +47,11 @@ class Core(nn.Module, ABC):
     checkpoints_activations: bool = False
     idle_parameters: frozenset[str] = frozenset()
 
+    @property
+    def is_frozen(self) -> bool:
+        """Whether nothing is learned: gradients are of the stimulus and its state alone."""
+        return not any(parameter.requires_grad for parameter in self.parameters())
+
     @abstractmethod
     def output_shape(self, height: int, width: int) -> tuple[int, int]:
         """Rows and columns of the feature map of a ``height`` by ``width`` input."""

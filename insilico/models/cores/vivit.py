@@ -268,19 +268,22 @@ class ViViTCore(Core):
             return _split(self.spatial(tokens.flatten(0, 1), asked=asked), trials)
 
         length, stride = self.grid.patch_frames, self.grid.stride_frames
-        parts = []
+        parts: list[Tensor] = []
         for times in runs:
-            spans, again = plan_parts(
+            spans, run_parts = plan_parts(
                 times.stop - times.start,
                 self._frame_tokens(movie),
                 movie.device,
                 checkpoints=self.checkpoints_activations,
+                is_frozen=self.is_frozen,
             )
+            calls = []
             for span in spans:
                 start, stop = times.start + span.start, times.start + span.stop
                 frames = slice(start * stride, (stop - 1) * stride + length)
                 part_values = None if values is None else values[:, :, frames]
-                parts.append(again(run, movie[:, :, frames], part_values, start, stop - start))
+                calls.append((movie[:, :, frames], part_values, start, stop - start))
+            parts += run_parts(run, calls)
         return torch.cat(parts, dim=1)
 
     def _over_times(self, tokens: Tensor, memory: PastTimes | None = None) -> Tensor:
@@ -295,10 +298,14 @@ class ViViTCore(Core):
                 rows = self.temporal.follow(rows, memory.keys_values(span))
             return self.activation(_split(rows, trials).transpose(1, 2))
 
-        spans, again = plan_parts(
-            patches, trials * times, tokens.device, checkpoints=self.checkpoints_activations
+        spans, run_parts = plan_parts(
+            patches,
+            trials * times,
+            tokens.device,
+            checkpoints=self.checkpoints_activations,
+            is_frozen=self.is_frozen,
         )
-        return torch.cat([again(run, tokens[:, :, span], span) for span in spans], dim=2)
+        return torch.cat(run_parts(run, [(tokens[:, :, span], span) for span in spans]), dim=2)
 
     def attention_maps(
         self, stimulus: Tensor, state: Tensor | None = None, *, mouse: str = ""

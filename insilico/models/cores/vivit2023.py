@@ -258,15 +258,18 @@ class FirstReleaseViViTCore(Core):
 
         length, stride = self.grid.patch_frames, self.grid.stride_frames
         patches = self.grid.shape[0] * self.grid.shape[1]
-        parts = []
-        spans, again = plan_parts(
-            times, trials * patches, stimulus.device, checkpoints=self.checkpoints_activations
+        spans, run_parts = plan_parts(
+            times,
+            trials * patches,
+            stimulus.device,
+            checkpoints=self.checkpoints_activations,
+            is_frozen=self.is_frozen,
         )
+        calls = []
         for span in spans:
             frames = slice(span.start * stride, (span.stop - 1) * stride + length)
-            parts.append(
-                again(
-                    run,
+            calls.append(
+                (
                     movie[:, :, frames],
                     None if values is None else values[:, :, frames],
                     None if windows is None else windows[:, span],
@@ -274,7 +277,7 @@ class FirstReleaseViViTCore(Core):
                     span.stop - span.start,
                 )
             )
-        return torch.cat(parts, dim=1)
+        return torch.cat(run_parts(run, calls), dim=1)
 
     def _over_times(self, tokens: Tensor, windows: Tensor | None, mouse: str) -> Tensor:
         """Return (trial, patch, time, channel) of (trial, time, patch, channel)."""
@@ -284,10 +287,14 @@ class FirstReleaseViViTCore(Core):
             return rows
 
         trials, times, patches, _ = tokens.shape
-        spans, again = plan_parts(
-            patches, trials * times, tokens.device, checkpoints=self.checkpoints_activations
+        spans, run_parts = plan_parts(
+            patches,
+            trials * times,
+            tokens.device,
+            checkpoints=self.checkpoints_activations,
+            is_frozen=self.is_frozen,
         )
-        return torch.cat([again(run, tokens[:, :, span]) for span in spans], dim=1)
+        return torch.cat(run_parts(run, [(tokens[:, :, span],) for span in spans]), dim=1)
 
 
 def _weights(transformer: StateTransformer, tokens: Tensor) -> int:
