@@ -63,7 +63,8 @@ class Levels:
             )
         if self.rms_level is None:
             return
-        if not 0 < self.rms_level < (largest := self.largest_rms_level):
+        largest = self.largest_rms_level
+        if not 0 < self.rms_level < largest:
             where = "" if mean is None else f" about a luminance_level of {mean:g}"
             raise ProtocolError(
                 f"rms_level is {self.rms_level:g}{where}; a stimulus with levels from "
