@@ -65,6 +65,8 @@ class Made:
         What was to be made.
     content : float array, shape (frame, y, x)
         Its best pattern so far, gray levels.
+    score : float
+        That of the pattern, penalties included, at the highest contrast it was shown at.
     steps : int
         How many it was given.
     seconds : float
@@ -78,6 +80,7 @@ class Made:
 
     start: Start
     content: FloatArray
+    score: float
     steps: int
     seconds: float
     status: str
@@ -181,6 +184,7 @@ class Batch:
             Made(
                 start,
                 contents[row],
+                float(climber.best_score[row]),
                 steps[row],
                 share,
                 "silent" if silent[row] else "ok" if finished[row] else "deadline",

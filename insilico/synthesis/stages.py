@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from insilico.errors import StimulusError
@@ -27,7 +26,7 @@ from insilico.synthesis.controls import has_donor, noise_control, swap_controls
 from insilico.synthesis.entries import Entry
 from insilico.synthesis.identity import stimulus_id
 from insilico.synthesis.making import Clock, Made
-from insilico.synthesis.objectives import CLASS_OF_GOAL, Objective
+from insilico.synthesis.objectives import CLASS_OF_GOAL, Goal, Objective
 from insilico.synthesis.regions import Region
 from insilico.synthesis.scoring import Scorer
 from insilico.synthesis.sources import Candidates
@@ -113,7 +112,7 @@ def make_set(
         made = making.make(region, making.regions(region), clock)
         first = []
     controls = [*found, *making.derived(made)]
-    return making.finish([*first, *made], controls)
+    return making.finish(first, made, controls)
 
 
 class _Making:
@@ -164,12 +163,16 @@ class _Making:
     def search_all(self, region: str) -> list[Entry]:
         """Return the best gratings and natural stimuli of every target."""
         wanted = self._wanted_sources()
-        return self._search(f"search-{region}", self.regions(region), wanted) if wanted else []
+        if not wanted:
+            return []
+        # What stays in a center excites, whatever is made around it.
+        goals = ("excite",) if self._protocol.region == "surround" else self._protocol.goals
+        return self._search(f"search-{region}", self.regions(region), wanted, goals)
 
     def search_around(self, regions: Mapping[str, Region]) -> list[Entry]:
         """Return the best gratings and natural stimuli around fixed centers."""
         wanted = [name for name in self._protocol.controls if name in self._order.candidates]
-        return self._search("search-around", regions, wanted)
+        return self._search("search-around", regions, wanted, self._protocol.goals)
 
     def derived(self, made: Sequence[Entry]) -> list[Entry]:
         """Return noise and swapped stimuli that control the best exciting ones."""
@@ -193,8 +196,10 @@ class _Making:
             ]
         return controls
 
-    def finish(self, made: Sequence[Entry], controls: Sequence[Entry]) -> StimulusSet:
-        """Return the set, target by target, controls after what they control."""
+    def finish(
+        self, centers: Sequence[Entry], made: Sequence[Entry], controls: Sequence[Entry]
+    ) -> StimulusSet:
+        """Return the set, target by target: centers, what was made, and what controls that."""
         best = {(e.objective.name, e.objective.goal): e for e in best_of(made, all_goals=True)}
         linked = [
             control
@@ -204,7 +209,7 @@ class _Making:
             if (control.objective.name, control.objective.goal) in best
         ]
         place = {target.objective.name: i for i, target in enumerate(self._order.targets)}
-        entries = sorted([*made, *linked], key=lambda entry: place[entry.objective.name])
+        entries = sorted([*centers, *made, *linked], key=lambda entry: place[entry.objective.name])
         return self._assemble(entries, checks=self._check)
 
     def _check(self, entries: Sequence[Entry], scorer: Scorer) -> pd.DataFrame:
@@ -239,9 +244,12 @@ class _Making:
         return [name for name in wanted if name in self._order.candidates]
 
     def _search(
-        self, stage: str, regions: Mapping[str, Region], wanted: Sequence[str]
+        self,
+        stage: str,
+        regions: Mapping[str, Region],
+        wanted: Sequence[str],
+        goals: Sequence[Goal],
     ) -> list[Entry]:
-        goals = self._protocol.goals
         pairs = [
             (dataclasses.replace(target.objective, goal=goal), regions[target.objective.name])
             for target in self._order.targets
@@ -286,6 +294,7 @@ class _Making:
                 "goal": start.objective.goal,
                 "restart": start.seed[-1],
                 "seed": self._protocol.seed,
+                "score": made.score,
                 "steps": made.steps,
                 "seconds": made.seconds,
             },
@@ -333,7 +342,7 @@ class _Making:
 
 
 def best_of(made: Sequence[Entry], *, all_goals: bool = False) -> list[Entry]:
-    """Return the best restart of each target: the one whose last score was highest.
+    """Return the best restart of each target: the one with the highest score at its contrast.
 
     Parameters
     ----------
@@ -347,6 +356,6 @@ def best_of(made: Sequence[Entry], *, all_goals: bool = False) -> list[Entry]:
         if entry.objective.goal != "excite" and not all_goals:
             continue
         key = (entry.objective.name, entry.objective.goal)
-        if key not in best or np.nanmax(entry.curve) > np.nanmax(best[key].curve):
+        if key not in best or entry.details["score"] > best[key].details["score"]:
             best[key] = entry
     return list(best.values())
