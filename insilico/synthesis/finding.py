@@ -25,21 +25,26 @@ Wanted = tuple[Objective, Region]
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Group:
-    """Targets with one region and one background, which see the same stimuli.
+    """Targets that see the same stimuli, wherever the centers of their regions are said to be.
 
     Attributes
     ----------
-    region : Region
-        Theirs.
+    regions : list of Region
+        One a target, all with the same weights and background.
     members : list of int
         Their places among all targets.
     objectives : list of Objective
         Theirs, in the same order.
     """
 
-    region: Region
+    regions: list[Region]
     members: list[int]
     objectives: list[Objective]
+
+    @property
+    def region(self) -> Region:
+        """Where their stimuli are shown."""
+        return self.regions[0]
 
     @property
     def neurons(self) -> list[int]:
@@ -48,11 +53,14 @@ class Group:
 
 
 def group_targets(targets: Sequence[Wanted]) -> list[Group]:
-    """Return targets by region and background, in the order in which these first come."""
+    """Return targets by weights and background, in the order in which these first come."""
     groups: dict[tuple[Any, ...], Group] = {}
     for member, (objective, region) in enumerate(targets):
-        key = (region.key, region.background.shape, region.background.tobytes())
-        group = groups.setdefault(key, Group(region, [], []))
+        # The full field is one for all, and its center is that of each neuron.
+        background = region.background
+        key = (region.weights.tobytes(), background.shape, background.tobytes())
+        group = groups.setdefault(key, Group([], [], []))
+        group.regions.append(region)
         group.members.append(member)
         group.objectives.append(objective)
     return list(groups.values())
@@ -93,7 +101,10 @@ def best_entries(
     """
     rows = np.unique(np.concatenate(shortlists))
     if not len(rows):
-        return [[_nothing(group.region, o, candidates, counts)] for o in group.objectives]
+        return [
+            [_nothing(region, objective, candidates, counts)]
+            for region, objective in zip(group.regions, group.objectives, strict=True)
+        ]
     frames, scores = _shown(scorer, candidates, levels, group=group, rows=rows)
     found = []
     for number, (objective, shortlist) in enumerate(zip(group.objectives, shortlists, strict=True)):
@@ -104,7 +115,7 @@ def best_entries(
                 Entry(
                     frames=frames[column],
                     objective=objective,
-                    region=group.region,
+                    region=group.regions[number],
                     stimulus_class=candidates.stimulus_class,
                     details=_details(candidates, int(rows[column]))
                     | {

@@ -66,17 +66,6 @@ class Region:
         """Pixels (y, x) that the stimulus reaches; luminance and contrast are those in here."""
         return self.weights > 0
 
-    @property
-    def key(self) -> tuple[Any, ...]:
-        """What two regions share that are the same, backgrounds apart."""
-        return (
-            self.name,
-            self.inner_diameter_deg,
-            self.outer_diameter_deg,
-            *self.center_px,
-            hash(self.weights.tobytes()),
-        )
-
     def compose(self, content: np.ndarray[Any, Any]) -> FloatArray:
         """Show content in the region and the background beside it.
 

@@ -1,8 +1,14 @@
 """Sets as a whole: what is made first, what stays fixed, what is linked to what."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from planted_twins import SMALL_SCREEN, gabor, linear_twin, make, planted_fields
+
+from insilico.synthesis.finding import group_targets
+from insilico.synthesis.objectives import neuron
+from insilico.synthesis.regions import full_field
 
 PLACES = np.array([(9.0, 8.0), (20.0, 9.0)])
 GRATINGS = {
@@ -12,6 +18,10 @@ GRATINGS = {
     "controls": ["grating", "noise"],
 }
 FEW = {"steps": 6, "ramp_steps": 2}
+
+
+def placed(place):
+    return dataclasses.replace(full_field(SMALL_SCREEN), center_px=tuple(place))
 
 
 @pytest.fixture(scope="module")
@@ -35,3 +45,11 @@ def test_the_grating_that_excites_most_stays_in_the_center_whatever_is_made_arou
     around = table[table["region"] == "surround"]
     made = around[around["stimulus_class"].isin(["exciting", "inhibiting"])]
     assert set(around["control_of"].dropna()) == set(made["stimulus_id"])
+
+
+def test_targets_share_one_search_of_the_full_field_and_keep_their_own_places(twin, fields):
+    pairs = [(neuron(index), placed(place)) for index, place in enumerate(PLACES)]
+    assert len(group_targets(pairs)) == 1
+    table = make(twin, fields=fields, **FEW, **GRATINGS).table
+    own = PLACES[table["neuron"].to_numpy()]
+    np.testing.assert_array_equal(table[["x_px", "y_px"]].to_numpy(), own)
