@@ -20,8 +20,9 @@ TOLERANCE_LEVELS = 1.0
 CORRECTIONS = 12
 #: Corrections of a stimulus that is made once.
 FINAL_CORRECTIONS = 60
-#: A pattern whose standard deviation is below this many gray levels has no contrast to set.
-UNIFORM_LEVELS = 1e-6
+#: A pattern whose standard deviation is below this many gray levels has no contrast to set; the
+#: rounding of float32 alone leaves a tenth of it.
+UNIFORM_LEVELS = 1e-4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -152,8 +153,8 @@ class Levels:
         center = (
             mean if self.luminance_level is None else torch.full_like(mean, self.luminance_level)
         )
-        is_uniform = deviation < UNIFORM_LEVELS
-        pattern = (content - mean) / deviation.clamp_min(UNIFORM_LEVELS)
+        is_uniform = deviation < 2 * UNIFORM_LEVELS
+        pattern = torch.where(is_uniform, 0.0, (content - mean) / deviation)
         # Scale and offset are numbers of a stimulus; gradients flow through the pattern alone.
         scale, offset = wanted.detach().clone(), center.detach().clone()
         with torch.no_grad():
