@@ -253,7 +253,9 @@ class Climber:
             for gradient in torch.autograd.grad(score.sum(), leaves)
         ]
         with torch.no_grad():
-            self._keep(rows, pattern.detach(), score.detach(), contrast)
+            # Where contrast is free, what was seen early in the ramp counts as much as the rest.
+            seen_at = contrast if self._levels.rms_level is not None else 1.0
+            self._keep(rows, pattern.detach(), score.detach(), seen_at)
             self.scores[step, rows] = score.detach().float()
             self.steps[rows] += 1
             if self._climb.optimizer == "adamw":
@@ -308,7 +310,9 @@ class Climber:
         return content * weights + self._backgrounds[rows] * (1 - weights)
 
     def _response(self, seen: Tensor, rows: Tensor) -> Tensor:
-        return self._scorer.scores(seen, [self._starts[row].objective for row in rows.tolist()])
+        objectives = [self._starts[row].objective for row in rows.tolist()]
+        # The twin may be on another device than its stimuli.
+        return self._scorer.scores(seen, objectives).to(seen.device)
 
     def _keep(self, rows: Tensor, pattern: Tensor, score: Tensor, contrast: float) -> None:
         """Keep what is better than the best so far, or was seen at a higher contrast."""
