@@ -108,6 +108,7 @@ class Batch:
         self.starts, self._prepare, self._path = list(starts), prepare, path
         self._climber: Climber | None = None
         self._state: dict[str, torch.Tensor] | None = None
+        self._made: list[Made] = []
         self._is_finished = False
         self.seconds = 0.0
         self.gain_per_s = float("inf")
@@ -168,12 +169,17 @@ class Batch:
 
     def rest(self) -> None:
         """Let go of the twin's memory; how far the batch is stays."""
+        if self._climber is None:
+            return
+        self._made = self.made()
         self._is_finished = bool(self.climber.is_finished.all())
         self._state = self.climber.state()
         self._climber = None
 
     def made(self) -> list[Made]:
         """Return what became of every start."""
+        if self._climber is None and self._made:
+            return self._made
         climber = self.climber
         contents = climber.contents().cpu().numpy()
         share = self.seconds / len(self.starts)

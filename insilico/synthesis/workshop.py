@@ -145,7 +145,12 @@ class Workshop:
                 on_step=advance,
                 on_batch=lambda batch: on_made(batch.made()),
             )
-        made = [each for batch in batches if batch.is_begun for each in batch.made()]
+        made = []
+        for batch in batches:
+            if batch.is_begun:
+                made += batch.made()
+                # Batches of an earlier run for which there was no time hold a twin now.
+                batch.rest()
         order = {id(start): index for index, start in enumerate(starts)}
         return sorted(made, key=lambda each: order[id(each.start)])
 

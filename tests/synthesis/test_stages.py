@@ -1,14 +1,21 @@
 """Sets as a whole: what is made first, what stays fixed, what is linked to what."""
 
 import dataclasses
+import weakref
 
 import numpy as np
 import pytest
+import torch
 from planted_twins import SMALL_SCREEN, gabor, linear_twin, make, planted_fields
 
+from insilico.synthesis.climbing import Climb, Climber, Start
 from insilico.synthesis.finding import group_targets
+from insilico.synthesis.levels import Levels
+from insilico.synthesis.making import Batch, Clock
 from insilico.synthesis.objectives import neuron
+from insilico.synthesis.parametrizations import Pixels
 from insilico.synthesis.regions import full_field
+from insilico.synthesis.scoring import Exposure, Scorer
 
 PLACES = np.array([(9.0, 8.0), (20.0, 9.0)])
 GRATINGS = {
@@ -18,6 +25,24 @@ GRATINGS = {
     "controls": ["grating", "noise"],
 }
 FEW = {"steps": 6, "ramp_steps": 2}
+
+
+class Bump(torch.nn.Module):
+    """Responds most to a drive of 6, and less to more."""
+
+    def forward(self, drive):
+        return 10 * torch.exp(-(((drive - 6) / 2) ** 2))
+
+
+def climber_of(twin, starts):
+    return Climber(
+        Scorer(twin, twin.mice[0], [0], exposure=Exposure()),
+        starts,
+        levels=Levels(127.0, 10.0),
+        parametrization=Pixels(),
+        climb=Climb(steps=5),
+        frame_count=1,
+    )
 
 
 def placed(place):
@@ -53,3 +78,27 @@ def test_targets_share_one_search_of_the_full_field_and_keep_their_own_places(tw
     table = make(twin, fields=fields, **FEW, **GRATINGS).table
     own = PLACES[table["neuron"].to_numpy()]
     np.testing.assert_array_equal(table[["x_px", "y_px"]].to_numpy(), own)
+
+
+def test_free_contrast_keeps_the_best_of_all_steps_those_of_the_ramp_included():
+    peak = linear_twin([gabor(15, 9, screen=SMALL_SCREEN)], then=Bump(), screen=SMALL_SCREEN)
+    free = {"luminance_level": 0.0, "rms_level": 0.0, "step_size": 0.5, "patience": 0}
+    found = make(peak, steps=45, ramp_steps=40, **free)
+    # The curve is of gray levels before they are rounded.
+    assert found.table["response"][0] == pytest.approx(found.curves["score"].max(), rel=0.02)
+    assert found.curves["score"].max() > 2 * found.curves["score"].iloc[-1]
+
+
+def test_batches_that_rest_have_let_go_of_their_twins(twin):
+    prepared = []
+
+    def prepare(starts):
+        prepared.append(climber_of(twin, starts))
+        return prepared[-1]
+
+    batch = Batch([Start(neuron(0), full_field(SMALL_SCREEN), (1,))], prepare, None)
+    batch.advance(2, Clock(), lambda steps: None)
+    batch.rest()
+    held = weakref.ref(prepared.pop())
+    (made,) = batch.made()
+    assert (made.steps, held(), prepared) == (2, None, [])
