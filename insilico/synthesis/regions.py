@@ -168,10 +168,10 @@ def _ring(
             f"the center x = {center_px[0]:.1f}, y = {center_px[1]:.1f} px lies off the screen of "
             f"{screen.width_px} x {screen.height_px} px; choose another neuron or center"
         )
-    if outer_deg <= inner_deg:
+    if not 0 <= inner_deg < outer_deg:
         raise UnitsError(
-            f"a region from {inner_deg:g} to {outer_deg:g} deg was asked for; let it end after it "
-            "begins"
+            f"a region from {inner_deg:g} to {outer_deg:g} deg was asked for; let it begin at 0 or "
+            "more, and end after that"
         )
     center = (float(round(center_px[0])), float(round(center_px[1])))
     x = np.arange(screen.width_px) - center[0]
