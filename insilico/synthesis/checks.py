@@ -30,6 +30,7 @@ from insilico.twin.twin import Twin
 __all__ = [
     "behavior_sensitivity",
     "center_share",
+    "check_twins",
     "diversity",
     "frequency_columns",
     "gaze_sensitivity",
@@ -100,12 +101,24 @@ def transfer(entries: Sequence[Entry], twins: Mapping[str, Twin], scorer: Scorer
     UnitsError
         If it was trained on another screen.
     """
+    check_twins(twins, scorer)
     columns = {}
     for name, twin in twins.items():
-        _check_same_neurons(name, twin, scorer)
         other = _asking(twin, scorer, scorer.scoring)
         columns[f"transfer_{name}"] = responses_to(entries, other)
     return pd.DataFrame(columns, index=range(len(entries)))
+
+
+def check_twins(twins: Mapping[str, Twin], scorer: Scorer) -> None:
+    """Refuse twins that cannot be shown the stimuli of a scorer.
+
+    Raises
+    ------
+    MouseError, NeuronError, StimulusError, UnitsError
+        As :func:`transfer`.
+    """
+    for name, twin in twins.items():
+        _check_same_neurons(name, twin, scorer)
 
 
 def behavior_sensitivity(entries: Sequence[Entry], scorer: Scorer) -> pd.DataFrame:

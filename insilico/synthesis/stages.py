@@ -10,10 +10,11 @@ from typing import Any
 import pandas as pd
 
 from insilico.errors import StimulusError
-from insilico.synthesis.assembly import Checks, assemble, present
+from insilico.synthesis.assembly import Checks, assemble, neurons_of, present
 from insilico.synthesis.checks import (
     behavior_sensitivity,
     center_share,
+    check_twins,
     diversity,
     frequency_columns,
     gaze_sensitivity,
@@ -24,9 +25,10 @@ from insilico.synthesis.checks import (
 from insilico.synthesis.climbing import Start
 from insilico.synthesis.controls import has_donor, noise_control, swap_controls
 from insilico.synthesis.entries import Entry
+from insilico.synthesis.finding import Wanted
 from insilico.synthesis.identity import stimulus_id
 from insilico.synthesis.making import Clock, Made
-from insilico.synthesis.objectives import CLASS_OF_GOAL, Goal, Objective
+from insilico.synthesis.objectives import CLASS_OF_GOAL, Objective
 from insilico.synthesis.regions import Region
 from insilico.synthesis.scoring import Scorer
 from insilico.synthesis.sources import Candidates
@@ -93,6 +95,9 @@ def make_set(
     StimulusError
         If time does not suffice for one target, or a region lies off the screen.
     """
+    objectives = [target.objective for target in order.targets]
+    # Twins that cannot be asked are refused now, and not after hours of making.
+    check_twins(order.transfer, workshop.scorer(neurons_of(objectives)))
     making = _Making(workshop, order, clock, on_snapshot)
     region = workshop.protocol.region
     found = making.search_all("center" if region == "surround" else region)
@@ -141,12 +146,7 @@ class _Making:
 
     def make(self, stage: str, regions: Mapping[str, Region], clock: Clock) -> list[Entry]:
         """Make every goal and restart of the targets that have a region."""
-        objectives = [
-            dataclasses.replace(target.objective, goal=goal)
-            for target in self._order.targets
-            if target.objective.name in regions
-            for goal in self._protocol.goals
-        ]
+        objectives = [objective for objective, _ in self._wanted(regions)]
         return self._climb(stage, objectives, regions, self._protocol.restarts, clock)
 
     def centers(self, found: Sequence[Entry]) -> dict[str, Entry]:
@@ -154,7 +154,7 @@ class _Making:
         source = self._protocol.surround_center
         if source != "exciting":
             return {e.objective.name: e for e in found if e.stimulus_class == source}
-        objectives = [target.objective for target in self._order.targets]
+        objectives = [target.exciting for target in self._order.targets]
         left_s = self._clock.left_s
         clock = Clock(left_s * CENTER_SHARE) if self._clock.has_deadline else self._clock
         made = self._climb("center", objectives, self.regions("center"), 1, clock)
@@ -165,14 +165,17 @@ class _Making:
         wanted = self._wanted_sources()
         if not wanted:
             return []
+        if self._protocol.region != "surround":
+            return self._search(f"search-{region}", self._wanted(self.regions(region)), wanted)
         # What stays in a center excites, whatever is made around it.
-        goals = ("excite",) if self._protocol.region == "surround" else self._protocol.goals
-        return self._search(f"search-{region}", self.regions(region), wanted, goals)
+        places = self.regions(region)
+        centers = [(t.exciting, places[t.objective.name]) for t in self._order.targets]
+        return self._search(f"search-{region}", centers, wanted)
 
     def search_around(self, regions: Mapping[str, Region]) -> list[Entry]:
         """Return the best gratings and natural stimuli around fixed centers."""
         wanted = [name for name in self._protocol.controls if name in self._order.candidates]
-        return self._search("search-around", regions, wanted, self._protocol.goals)
+        return self._search("search-around", self._wanted(regions), wanted)
 
     def derived(self, made: Sequence[Entry]) -> list[Entry]:
         """Return noise and swapped stimuli that control the best exciting ones."""
@@ -243,22 +246,19 @@ class _Making:
             wanted = protocol.controls
         return [name for name in wanted if name in self._order.candidates]
 
-    def _search(
-        self,
-        stage: str,
-        regions: Mapping[str, Region],
-        wanted: Sequence[str],
-        goals: Sequence[Goal],
-    ) -> list[Entry]:
-        pairs = [
-            (dataclasses.replace(target.objective, goal=goal), regions[target.objective.name])
+    def _wanted(self, regions: Mapping[str, Region]) -> list[Wanted]:
+        """Return every goal of the targets that have a region, with that."""
+        return [
+            (target.toward(goal), regions[target.objective.name])
             for target in self._order.targets
             if target.objective.name in regions
-            for goal in goals
+            for goal in self._protocol.goals
         ]
+
+    def _search(self, stage: str, pairs: Sequence[Wanted], sources: Sequence[str]) -> list[Entry]:
         return [
             entry
-            for name in wanted
+            for name in sources
             for entry in self._workshop.search(stage, self._order.candidates[name], pairs)
         ]
 

@@ -11,7 +11,7 @@ import pandas as pd
 
 from insilico.errors import NeuronError, NotFittedError
 from insilico.screen import Screen
-from insilico.synthesis.objectives import Objective, neuron, population
+from insilico.synthesis.objectives import Goal, Objective, neuron, population
 from insilico.synthesis.protocol import SynthesisProtocol
 from insilico.synthesis.regions import Region, center_disc, full_field, surround
 
@@ -42,6 +42,15 @@ class Target:
     def has_center(self) -> bool:
         """Whether it has a place on the screen."""
         return math.isfinite(self.x_px) and math.isfinite(self.y_px)
+
+    @property
+    def exciting(self) -> Objective:
+        """Its objective, with the goal to excite."""
+        return dataclasses.replace(self.objective, goal="excite")
+
+    def toward(self, goal: Goal) -> Objective:
+        """Return its objective; the opposite one where the goal of a protocol is to inhibit."""
+        return self.objective if goal == "excite" else -self.objective
 
     def region(self, name: str, protocol: SynthesisProtocol, screen: Screen) -> Region:
         """Return where its stimuli are free.
