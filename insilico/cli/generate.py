@@ -89,9 +89,12 @@ def generate(
     from insilico.experiments.protocols import parse_overrides
     from insilico.synthesis import ChoiceRule, Selection, Sources
     from insilico.synthesis.generate import read_synthesis_protocol
+    from insilico.synthesis.making import Clock
 
     values = read_synthesis_protocol(what, protocol, parse_overrides(set_ or []))
     seconds = _seconds(minutes, by)
+    # A time of day comes however long loading and receptive fields take.
+    time_left = None if by is None else Clock(seconds)
     twin = insilico.load(model, device=device)
     tell_assumptions(twin, mouse)
     tell_quality(twin)
@@ -112,7 +115,7 @@ def generate(
         mouse=name,
         sources=sources,
         out=out,
-        seconds=seconds,
+        seconds=time_left or seconds,
         progress=True,
         command=" ".join(sys.argv),
     )

@@ -104,7 +104,7 @@ def synthesize(
     mouse: str | None = None,
     sources: Sources | None = None,
     out: str | Path | None = None,
-    seconds: float | None = None,
+    seconds: float | Clock | None = None,
     progress: bool = False,
     command: str = "",
 ) -> StimulusSet:
@@ -129,9 +129,11 @@ def synthesize(
     out : path, optional
         A run folder: the set is saved in it, usable at any moment, and what was interrupted goes on
         there.
-    seconds : float, optional
-        Time for making stimuli. With a deadline steps go where they pay most, and the set says how
-        many each stimulus got; without one it is a function of the seed.
+    seconds : float or Clock, optional
+        Time for searching and making stimuli, from when it is known what they are made for; of a
+        clock, from when that was started. Checks of what was made come after it. With a deadline
+        steps go where they pay most, and the set says how many each stimulus got; without one it is
+        a function of the seed.
     progress : bool
         Show progress on stderr.
     command : str
@@ -169,7 +171,7 @@ def synthesize(
     workshop = Workshop(twin, name, values, shown=progress)
     candidates = _candidates(values, workshop, given.natural)
     workshop = dataclasses.replace(workshop, natural=_spectrum(workshop, given.natural))
-    digests = _digests(choice, wanted, candidates, given.transfer)
+    digests = _digests(choice, wanted, candidates, given)
     if folder is not None:
         if folder.is_finished(what, values.to_dict(), digests):
             logger.info("%s is finished already: %s", what, folder.path / what)
@@ -182,16 +184,17 @@ def synthesize(
         "device": str(twin.device),
         "command": command,
         "seed": values.seed,
-        "seconds_asked": seconds,
+        "seconds_asked": seconds.asked_s if isinstance(seconds, Clock) else seconds,
         "choice": choice.statement,
         "given": digests,
         "candidates": {key: dict(each.provenance) for key, each in candidates.items()},
         "transfer": {key: dict(other.provenance) for key, other in given.transfer.items()},
     }
     order = Order(targets, candidates, provenance, transfer=given.transfer)
+    clock = seconds if isinstance(seconds, Clock) else Clock(seconds)
     if folder is None:
-        return make_set(workshop, order, Clock(seconds))
-    return _make_and_save(workshop, order, Clock(seconds), folder, choice)
+        return make_set(workshop, order, clock)
+    return _make_and_save(workshop, order, clock, folder, choice)
 
 
 def read_synthesis_protocol(
@@ -359,17 +362,20 @@ def _digests(
     choice: Choice,
     wanted: Selection,
     candidates: Mapping[str, Candidates],
-    transfer: Mapping[str, Twin],
+    given: Sources,
 ) -> dict[str, str]:
     """Return hashes of what decides a set beside twin and protocol."""
-    goals = [(each.name, sorted(each.weights.items())) for each in wanted.objectives]
+    goals = [each.identity for each in wanted.objectives]
     weights = None if wanted.weights is None else sorted(wanted.weights.items())
     digests = {
         "choice": choice.digest,
         "targets": fingerprint([goals, wanted.is_population, weights]),
     }
-    digests |= {key: fingerprint(dict(each.provenance)) for key, each in candidates.items()}
-    return digests | {f"twin {key}": twin.state_sha256[:16] for key, twin in transfer.items()}
+    # Natural stimuli that nobody searches are still what spectra are compared with.
+    natural = {} if given.natural is None else {"natural": given.natural}
+    sources = {**candidates, **natural}
+    digests |= {key: fingerprint(dict(each.provenance)) for key, each in sources.items()}
+    return digests | {f"twin {key}": twin.state_sha256[:16] for key, twin in given.transfer.items()}
 
 
 def _make_and_save(
@@ -386,7 +392,8 @@ def _make_and_save(
 
     made = make_set(workshop, order, clock, on_snapshot=keep)
     made.save(path)
-    # What a deadline cut short goes on with the same command.
-    if not (made.table["status"] == "deadline").any():
+    # What a deadline cut short, or left out, goes on with the same command.
+    is_whole = {target.objective.name for target in order.targets} == set(made.table["target"])
+    if is_whole and not (made.table["status"] == "deadline").any():
         folder.close(name)
     return made

@@ -33,6 +33,11 @@ class Clock:
     seconds : float or None
         From now; None is no deadline.
 
+    Attributes
+    ----------
+    asked_s : float or None
+        The same.
+
     Raises
     ------
     StimulusError
@@ -42,6 +47,7 @@ class Clock:
     def __init__(self, seconds: float | None = None) -> None:
         if seconds is not None and math.isnan(seconds):
             raise StimulusError("the time for making stimuli is not a number; give seconds")
+        self.asked_s = seconds
         self._end = None if seconds is None else time.monotonic() + seconds
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 from torch import Tensor
@@ -73,6 +73,17 @@ class Objective:
     def sign(self) -> float:
         """1 to excite, -1 to inhibit."""
         return 1.0 if self.goal == "excite" else -1.0
+
+    @property
+    def identity(self) -> list[Any]:
+        """Plain values that tell it from others; of a function the code, not what lies beyond."""
+        code = getattr(self.function, "__code__", None)
+        told = "" if self.function is None else type(self.function).__qualname__
+        if code is not None:
+            # Code within code shows its address, which is another one in every run.
+            constants = [value for value in code.co_consts if not hasattr(value, "co_code")]
+            told = f"{code.co_code.hex()} {constants!r} {code.co_names!r}"
+        return [self.name, self.goal, sorted(self.weights.items()), told]
 
     def inhibiting(self) -> Objective:
         """Return the same with the goal to inhibit."""

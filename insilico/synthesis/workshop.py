@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import hashlib
 import time
 import zlib
 from collections.abc import Callable, Sequence
@@ -17,12 +18,12 @@ from insilico.screen import Screen
 from insilico.synthesis.assembly import grouped, neurons_of
 from insilico.synthesis.climbing import Climber, Start
 from insilico.synthesis.entries import Entry
+from insilico.synthesis.finding import Wanted
 from insilico.synthesis.kept import KEEP_EVERY_S, keep, kept
 from insilico.synthesis.making import Batch, Clock, Made, make_all
 from insilico.synthesis.objectives import Objective
 from insilico.synthesis.penalties import SpectrumDistance, published_kl, total_variation
 from insilico.synthesis.protocol import SynthesisProtocol
-from insilico.synthesis.regions import Region
 from insilico.synthesis.scoring import Exposure, Scorer
 from insilico.synthesis.search import Search
 from insilico.synthesis.sources import Candidates
@@ -158,7 +159,7 @@ class Workshop:
         self,
         stage: str,
         candidates: Candidates,
-        targets: Sequence[tuple[Objective, Region]],
+        targets: Sequence[Wanted],
     ) -> list[Entry]:
         """Return the best candidate of each target; unfinished searches go on.
 
@@ -177,8 +178,9 @@ class Workshop:
             targets,
             levels=self.protocol.levels,
         )
-        label = f"{candidates.stimulus_class} search"
-        path = None if self.folder is None else self.folder / f"{stage}-{label.split()[0]}.npz"
+        name = candidates.stimulus_class
+        label = f"{name} search"
+        path = self._path(f"{stage}-{name}", targets)
         if (state := kept(path)) is not None:
             under_way.restore(state)
         kept_at = time.monotonic()
@@ -196,12 +198,26 @@ class Workshop:
         objectives = [start.objective for start in starts]
         return [
             Batch(
-                [starts[row] for row in rows],
+                part := [starts[row] for row in rows],
                 self._climber,
-                None if self.folder is None else self.folder / f"{stage}-{index:04d}.npz",
+                self._path(stage, [(start.objective, start.region) for start in part]),
             )
-            for index, rows in enumerate(grouped(objectives, self._targets_per_batch))
+            for rows in grouped(objectives, self._targets_per_batch)
         ]
+
+    def _path(self, stage: str, targets: Sequence[Wanted]) -> Path | None:
+        """Return where unfinished work for some targets lies: for others it lies elsewhere.
+
+        Centers that a later run has improved ask for surrounds of their own, and so do batches of
+        another size.
+        """
+        if self.folder is None:
+            return None
+        digest = hashlib.sha256()
+        for objective, region in targets:
+            digest.update(f"{objective.goal} {objective.name}\n".encode())
+            digest.update(region.weights.tobytes() + region.background.tobytes())
+        return self.folder / f"{stage}-{digest.hexdigest()[:16]}.npz"
 
     @property
     def _targets_per_batch(self) -> int:

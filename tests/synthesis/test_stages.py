@@ -8,14 +8,18 @@ import pytest
 import torch
 from planted_twins import SMALL_SCREEN, gabor, linear_twin, make, planted_fields
 
+from insilico.errors import NeuronError, RunFolderError
+from insilico.synthesis import Objective, Selection, Sources
 from insilico.synthesis.climbing import Climb, Climber, Start
 from insilico.synthesis.finding import group_targets
 from insilico.synthesis.levels import Levels
 from insilico.synthesis.making import Batch, Clock
 from insilico.synthesis.objectives import neuron
 from insilico.synthesis.parametrizations import Pixels
+from insilico.synthesis.protocol import SynthesisProtocol
 from insilico.synthesis.regions import full_field
 from insilico.synthesis.scoring import Exposure, Scorer
+from insilico.synthesis.workshop import Workshop
 
 PLACES = np.array([(9.0, 8.0), (20.0, 9.0)])
 GRATINGS = {
@@ -24,6 +28,7 @@ GRATINGS = {
     "grating_phase_count": 2,
     "controls": ["grating", "noise"],
 }
+PROTOCOL = SynthesisProtocol(experiment="mei", source="", seed=1, steps=3, ramp_steps=1)
 FEW = {"steps": 6, "ramp_steps": 2}
 
 
@@ -102,3 +107,43 @@ def test_batches_that_rest_have_let_go_of_their_twins(twin):
     held = weakref.ref(prepared.pop())
     (made,) = batch.made()
     assert (made.steps, held(), prepared) == (2, None, [])
+
+
+def test_objectives_that_are_to_be_inhibited_are(twin):
+    table = make(twin, Selection(objectives=[-neuron(0)]), **FEW).table
+    assert table["stimulus_class"].tolist() == ["inhibiting"]
+    assert table["response"][0] < table["blank_response"][0]
+
+
+def test_another_function_of_the_responses_is_another_set(twin, tmp_path):
+    def wanted(function):
+        return Selection(objectives=[Objective({0: 1.0, 1: 1.0}, name="own", function=function)])
+
+    first = make(twin, wanted(lambda own: own[:, 0]), out=tmp_path / "run", **FEW)
+    again = make(twin, wanted(lambda own: own[:, 0]), out=tmp_path / "run", **FEW)
+    assert first.ids == again.ids
+    with pytest.raises(RunFolderError, match="targets"):
+        make(twin, wanted(lambda own: own[:, 1]), out=tmp_path / "run", **FEW)
+
+
+def test_twins_that_cannot_be_asked_are_refused_before_anything_is_made(twin, monkeypatch):
+    def never(*arguments, **options):
+        raise AssertionError("something was made")
+
+    monkeypatch.setattr("insilico.synthesis.workshop.Workshop.make", never)
+    other = linear_twin([gabor(9, 8, screen=SMALL_SCREEN)], screen=SMALL_SCREEN)
+    with pytest.raises(NeuronError, match="'other'"):
+        make(twin, fields=Sources(transfer={"other": other}), **FEW)
+
+
+def test_surrounds_go_on_around_the_centers_they_were_made_for_alone(twin, tmp_path):
+    workshop = Workshop(twin, twin.mice[0], PROTOCOL, folder=tmp_path)
+    region = full_field(SMALL_SCREEN)
+    other = region.around(np.full(SMALL_SCREEN.shape, 100.0))
+    (made,) = workshop.make("surround", [Start(neuron(0), region, (1,))], Clock())
+    elsewhere = Workshop(twin, twin.mice[0], PROTOCOL, folder=tmp_path / "other")
+    (fresh,) = elsewhere.make("surround", [Start(neuron(0), other, (1,))], Clock())
+    (moved,) = workshop.make("surround", [Start(neuron(0), other, (1,))], Clock())
+    assert made.steps == moved.steps == 3
+    assert len(list(tmp_path.glob("surround-*.npz"))) == 2
+    assert moved.score == fresh.score
