@@ -1,0 +1,149 @@
+"""'insilico generate': a set on disk, refusals in one sentence, runs that stop and go on."""
+
+import datetime
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import insilico as package
+from insilico.cli.generate import _seconds
+from insilico.errors import ProtocolError
+from insilico.synthesis.making import Batch
+from insilico.synthesis.stimulus_set import StimulusSet, reload_frames
+
+QUICK = ["--set", "steps=12", "--set", "ramp_steps=6"]
+IMAGES = ["--model", "simulated-v1-image", "--neurons", "0:3", *QUICK]
+MOVIES = ["--model", "simulated-v1-movie", "--neurons", "0:1", *QUICK, "--set", "pattern_s=0.3"]
+
+
+@pytest.fixture(scope="module")
+def natural(tmp_path_factory):
+    """Return a folder of natural images."""
+    folder = tmp_path_factory.mktemp("natural")
+    images = np.random.default_rng(0).integers(0, 256, (20, 36, 64), np.uint8)
+    np.save(folder / "images.npy", images)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def made(insilico, tmp_path_factory, natural):
+    """Return a run folder with images, and what the command said."""
+    out = tmp_path_factory.mktemp("run") / "mei"
+    return out, insilico("generate", "mei", *IMAGES, "--natural", natural, "--out", out)
+
+
+def test_a_set_has_stimuli_a_manifest_a_table_previews_and_figures(made):
+    out, finished = made
+    assert finished.returncode == 0, finished.stderr
+    stimuli = StimulusSet.load(out / "mei")
+    classes = stimuli.table["stimulus_class"].value_counts().to_dict()
+    assert classes == {"exciting": 3, "grating": 3, "natural": 3, "noise": 3, "swap": 3}
+    files = {path.name for path in (out / "mei").iterdir()}
+    assert {"stimuli.npy", "manifest.json", "table.csv", "previews", "figures", "choice"} <= files
+    assert json.loads((out / "run.json").read_text())["experiments"]["mei"]["state"] == "finished"
+    assert (out / "mei" / "figures" / "gallery.png").stat().st_size > 10_000
+    assert "15 stimuli for 3 targets" in finished.stdout
+
+
+def test_what_was_saved_gives_the_response_that_was_reported(made):
+    stimuli = StimulusSet.load(made[0] / "mei")
+    twin = package.load("simulated-v1-image")
+    responses = twin.respond(stimuli.frames, neurons="0:3").values
+    own = responses[np.arange(len(stimuli)), stimuli.table["neuron"]]
+    np.testing.assert_allclose(own, stimuli.table["response"], rtol=1e-5, atol=1e-6)
+
+
+def test_luminance_and_contrast_of_all_classes_match_within_a_gray_level(made):
+    table = StimulusSet.load(made[0] / "mei").table
+    assert table["luminance_level"].sub(127).abs().max() < 1
+    assert table["rms_level"].sub(10).abs().max() < 1
+
+
+def test_the_same_command_again_makes_nothing(made, insilico, natural):
+    out, _ = made
+    before = (out / "mei" / "manifest.json").stat().st_mtime_ns
+    again = insilico("generate", "mei", *IMAGES, "--natural", natural, "--out", out)
+    assert again.returncode == 0
+    assert (out / "mei" / "manifest.json").stat().st_mtime_ns == before
+
+
+def test_another_protocol_in_the_same_folder_is_refused(made, refused, natural):
+    out, _ = made
+    options = ["--natural", natural, "--out", out, "--set", "rms_level=20"]
+    assert "rms_level differ" in refused("generate", "mei", *IMAGES, *options)
+
+
+def test_movies_are_lossless_files(insilico, tmp_path):
+    ran = insilico("generate", "mev", *MOVIES, "--set", "controls=['noise']", "--out", tmp_path)
+    assert ran.returncode == 0, ran.stderr
+    stimuli = StimulusSet.load(tmp_path / "mev")
+    assert stimuli.frames.shape == (2, 9, 36, 64)
+    np.testing.assert_array_equal(reload_frames(tmp_path / "mev"), stimuli.frames)
+
+
+def test_a_stopped_run_goes_on_and_ends_with_the_same_set(insilico, tmp_path, monkeypatch):
+    command = ["generate", "mev", *MOVIES, "--set", "controls=[]"]
+    assert insilico(*command, "--out", tmp_path / "whole").returncode == 0
+    step, count = Batch._step, iter(range(100))
+
+    def stop_after_some(batch):
+        if next(count) == 5:
+            raise KeyboardInterrupt
+        step(batch)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Batch, "_step", stop_after_some)
+        stopped = insilico(*command, "--out", tmp_path / "parts")
+    assert stopped.returncode == 2
+    assert "the same command continues" in stopped.stderr
+    assert list((tmp_path / "parts" / "parts" / "mev").glob("*.npz"))
+    assert insilico(*command, "--out", tmp_path / "parts").returncode == 0
+    whole, parts = (StimulusSet.load(tmp_path / name / "mev") for name in ("whole", "parts"))
+    assert whole.ids == parts.ids
+    assert not (tmp_path / "parts" / "parts").exists()
+
+
+def test_discs_get_receptive_fields_that_are_measured_first(insilico, tmp_path):
+    options = ["--set", "region=center", "--set", "controls=[]", "--out", tmp_path]
+    ran = insilico("generate", "mei", *IMAGES, *options, "--best", 2)
+    assert ran.returncode == 0, ran.stderr
+    choice = pd.read_parquet(tmp_path / "mei" / "choice" / "neurons.parquet")
+    assert choice["is_chosen"].sum() == 2
+    assert (tmp_path / "retinotopy" / "neurons.parquet").exists()
+    table = StimulusSet.load(tmp_path / "mei").table
+    assert set(table["region"]) == {"center"}
+    assert table["rms_level"].sub(10).abs().max() < 1
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--set", "rms_level=200"], "rms_level is 200"),
+        (["--set", "rms_levl=20"], "did you mean 'rms_level'"),
+        (["--minutes", "0"], "--minutes is 0"),
+        (["--minutes", "1", "--by", "07:00"], "give one of the two"),
+        (["--by", "25:99"], "give a time of day such as 07:00"),
+        (["--set", "region=surround", "--set", "surround_center=natural"], "none was given"),
+        (["--fields", "nowhere"], "holds no retinotopy"),
+        (["--natural", "nowhere"], "nowhere"),
+        (["--transfer", "simulated-image-cnn"], "mouse"),
+    ],
+)
+def test_mistakes_are_one_sentence(refused, tmp_path, options, message):
+    assert message in refused("generate", "mei", *IMAGES, *options, "--out", tmp_path / "run")
+
+
+def test_movies_of_a_model_of_images_are_refused(refused, tmp_path):
+    assert "a model of images" in refused("generate", "mev", *IMAGES, "--out", tmp_path / "run")
+
+
+def test_time_until_a_time_of_day_is_less_than_a_day():
+    soon = datetime.datetime.now().astimezone() + datetime.timedelta(minutes=90)
+    assert _seconds(None, soon.strftime("%H:%M")) == pytest.approx(90 * 60, abs=61)
+    past = datetime.datetime.now().astimezone() - datetime.timedelta(minutes=90)
+    assert _seconds(None, past.strftime("%H:%M")) == pytest.approx(22.5 * 3600, abs=61)
+    assert _seconds(1.5, None) == 90
+    with pytest.raises(ProtocolError, match="give one of the two"):
+        _seconds(1.0, "07:00")
