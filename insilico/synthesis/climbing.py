@@ -150,6 +150,11 @@ class Climber:
         Frames that can differ: 1 for still stimuli.
     penalty : callable, optional
         Taken from the scores while climbing.
+
+    Raises
+    ------
+    ProtocolError
+        If a region cannot have the levels.
     """
 
     def __init__(
@@ -166,6 +171,8 @@ class Climber:
         self._scorer, self._starts, self._levels = scorer, list(starts), levels
         self._parametrization, self._climb, self._penalty = parametrization, climb, penalty
         self._frame_count = frame_count
+        for start in self._starts:
+            levels.check(start.region)
         self._weights = torch.stack(
             [torch.from_numpy(start.region.weights).float()[None] for start in self._starts]
         )

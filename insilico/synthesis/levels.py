@@ -88,6 +88,32 @@ class Levels:
             return self
         return dataclasses.replace(self, rms_level=self.rms_level * fraction)
 
+    def check(self, region: Region) -> None:
+        """Refuse a region whose tapered border alone has more contrast than a stimulus may.
+
+        Parameters
+        ----------
+        region : Region
+            Where stimuli are shown; only what it fades into matters.
+
+        Raises
+        ------
+        ProtocolError
+            If a uniform stimulus of this luminance has more contrast there than ``rms_level``.
+        """
+        if self.rms_level is None or self.luminance_level is None:
+            return
+        weights, background = region.weights[region.mask], region.background[..., region.mask]
+        rest = background * (1 - weights)
+        level = (self.luminance_level - rest.mean()) / weights.mean()
+        least = float((weights * np.clip(level, self.lowest, self.highest) + rest).std())
+        if least > self.rms_level + TOLERANCE_LEVELS:
+            raise ProtocolError(
+                f"rms_level is {self.rms_level:g}, and a border that fades from a luminance_level "
+                f"of {self.luminance_level:g} into the background has {least:.1f} by itself; "
+                "change border_deg, luminance_level or rms_level"
+            )
+
     def fit(
         self,
         content: Tensor,
