@@ -168,6 +168,15 @@ class Levels:
         is_still = content.ndim == 2 and region.background.ndim == 2
         return np.rint(shown[0] if is_still else shown).astype(np.uint8)
 
+    def are_met(self, shown: np.ndarray[Any, Any], region: Region) -> bool:
+        """Whether bytes ([frame,] y, x) have these levels in a region, to one gray level."""
+        pairs = zip(
+            measure_levels(shown, region), (self.luminance_level, self.rms_level), strict=True
+        )
+        return all(
+            wanted is None or abs(found - wanted) <= TOLERANCE_LEVELS for found, wanted in pairs
+        )
+
     def _fit(
         self, content: Tensor, weights: Tensor, background: Tensor, corrections: int
     ) -> Tensor:

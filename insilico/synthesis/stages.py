@@ -284,12 +284,15 @@ class _Making:
         start = made.start
         target = self._target(start.objective)
         content = made.content if self._workshop.free_frames > 1 else made.content[0]
+        levels = self._protocol.levels
+        frames = levels.finish(content, start.region)
+        status = target.status if levels.are_met(frames, start.region) else "levels_differ"
         return Entry(
-            self._protocol.levels.finish(content, start.region),
+            frames,
             start.objective,
             start.region,
             CLASS_OF_GOAL[start.objective.goal],
-            status=target.status if made.status == "ok" else made.status,
+            status=status if made.status == "ok" else made.status,
             details={
                 "goal": start.objective.goal,
                 "restart": start.seed[-1],

@@ -147,3 +147,11 @@ def test_surrounds_go_on_around_the_centers_they_were_made_for_alone(twin, tmp_p
     assert made.steps == moved.steps == 3
     assert len(list(tmp_path.glob("surround-*.npz"))) == 2
     assert moved.score == fresh.score
+
+
+def test_contrast_that_a_tapered_border_leaves_no_room_for_is_a_status(twin, fields):
+    options = {"region": "center", "border_deg": 10.0, **FEW}
+    high = make(twin, fields=fields, rms_level=100.0, **options).table
+    assert (high["rms_level"] < 99).all()
+    assert set(high["status"]) == {"levels_differ"}
+    assert set(make(twin, fields=fields, rms_level=10.0, **options).table["status"]) == {"ok"}
