@@ -95,6 +95,7 @@ def generate(
     seconds = _seconds(minutes, by)
     # A time of day comes however long loading and receptive fields take.
     time_left = None if by is None else Clock(seconds)
+    others = _columns(transfer or [])
     twin = insilico.load(model, device=device)
     tell_assumptions(twin, mouse)
     tell_quality(twin)
@@ -104,7 +105,7 @@ def generate(
         results={} if fields is None else _results(fields),
         reliability=_reliability(twin, cached, name, best),
         natural=_natural(values, twin, name, natural, cached),
-        transfer={_short(each): insilico.load(each, device=device) for each in transfer or []},
+        transfer={column: insilico.load(each, device=device) for column, each in others.items()},
     )
     rule = ChoiceRule(on_bad_fit=bad_fits)
     made = insilico.synthesize(
@@ -233,9 +234,17 @@ def _natural(
     return None
 
 
-def _short(model: str) -> str:
-    """Return how a column calls another model."""
-    return Path(model).name
+def _columns(models: list[str]) -> dict[str, str]:
+    """Return other models by what their columns are called."""
+    from insilico.errors import ProtocolError
+
+    columns = {Path(model).name: model for model in models}
+    if len(columns) < len(models):
+        raise ProtocolError(
+            f"--transfer names {len(models)} models and {len(columns)} of them have names of their "
+            f"own ({', '.join(columns)}), which their columns need; rename a folder"
+        )
+    return columns
 
 
 def _save_figures(made: StimulusSet, folder: Path) -> None:
