@@ -49,7 +49,7 @@ class Pixels:
 
 @dataclasses.dataclass(frozen=True)
 class Fourier:
-    """Real and imaginary parts of the frequencies within limits, each once.
+    """Real and imaginary parts of the half spectrum, within limits.
 
     The published parametrization keeps numbers for the whole spectrum of a real pattern, of which
     86 % never matter (ViV1T-closed-loop, single_neuron/generate_center_surround.py); this is the
