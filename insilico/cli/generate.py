@@ -31,6 +31,7 @@ def generate(
     natural: Path | None = None,
     recording: Path | None = None,
     transfer: list[str] | None = None,
+    least_repeats: int = 5,
     bad_fits: Literal["refuse", "flag", "leave_out"] = "refuse",
     protocol: Path | str | None = None,
     set_: Annotated[list[str] | None, cyclopts.Parameter(name="--set")] = None,
@@ -70,6 +71,8 @@ def generate(
         tell which neurons are reliable and well predicted.
     transfer : list of str, optional
         Other models of the same neurons, which are shown what was made.
+    least_repeats : int
+        Presentations that a recorded stimulus needs to tell which neurons are reliable.
     bad_fits : str
         What happens to neurons you named without a usable receptive field, where a disc needs one.
     protocol : Path, optional
@@ -102,8 +105,10 @@ def generate(
     name = twin.mouse(mouse).name
     cached = None if recording is None else _recording(recording, name)
     sources = Sources(
-        results={} if fields is None else _results(fields),
-        reliability=_reliability(twin, cached, name, best),
+        results={} if fields is None else _results(fields, twin),
+        reliability=None
+        if cached is None or best is None
+        else _reliability(twin, cached, name, least_repeats),
         natural=_natural(values, twin, name, natural, cached),
         transfer={column: insilico.load(each, device=device) for column, each in others.items()},
     )
@@ -131,11 +136,14 @@ def summary(made: StimulusSet) -> str:
 
     table = made.table
     rows = []
-    for name, group in table.groupby("stimulus_class", sort=False):
+    keys = ["region", "goal", "stimulus_class"]
+    for (region, goal, name), group in table.groupby(keys, sort=False):
         levels = [float(group[column].median()) for column in ("luminance_level", "rms_level")]
         response, blank = (float(group[c].median()) for c in ("response", "blank_response"))
-        rows.append((str(name), len(group), response, blank, *levels))
-    header = ["class", "N", "median response", "to gray", "luminance level", "rms level"]
+        rows.append((str(region), str(goal), str(name), len(group), response, blank, *levels))
+    units = made.provenance.get("output_units", "")
+    response_name = f"median response ({units})" if units else "median response"
+    header = ["region", "goal", "class", "N", response_name, "to gray", "luminance", "rms"]
     status = table["status"].value_counts()
     counts = ", ".join(f"{name} {count:,}" for name, count in status.items())
     targets = table["target"].nunique()
@@ -170,8 +178,8 @@ def _seconds(minutes: float | None, by: str | None) -> float | None:
     return (then - now).total_seconds()
 
 
-def _results(run: Path) -> dict[str, Result]:
-    """Return the receptive fields, and sizes where there are some, of a run folder."""
+def _results(run: Path, twin: Twin) -> dict[str, Result]:
+    """Return the receptive fields, and sizes where there are some, of a run on the same twin."""
     from insilico.errors import NotFittedError
     from insilico.results import Result
 
@@ -183,6 +191,13 @@ def _results(run: Path) -> dict[str, Result]:
             f"{run} holds no retinotopy; give the folder of 'insilico run retinotopy', or leave "
             "--fields out"
         )
+    for name, result in found.items():
+        measured = result.provenance.get("weights", {}).get("state_sha256")
+        if measured != twin.state_sha256:
+            raise NotFittedError(
+                f"{run / name} was measured on another model, {result.provenance.get('model')}; "
+                f"give a run on {twin.name}, or leave --fields out"
+            )
     return found
 
 
@@ -194,13 +209,11 @@ def _recording(path: Path, mouse: str) -> CachedRecording:
     return cache_recordings(opened, folder=cache_folder(None) / "recordings", progress=True)[mouse]
 
 
-def _reliability(twin: Twin, cached: CachedRecording | None, mouse: str, best: int | None) -> Any:
-    """Return how reliable recorded neurons are, where they are to be ranked."""
-    if cached is None or best is None:
-        return None
+def _reliability(twin: Twin, cached: CachedRecording, mouse: str, least_repeats: int) -> Any:
+    """Return how reliable recorded neurons are."""
     from insilico.synthesis.recorded_reliability import reliability_of
 
-    return reliability_of(twin, cached, mouse=mouse, progress=True)
+    return reliability_of(twin, cached, mouse=mouse, least_repeats=least_repeats, progress=True)
 
 
 def _natural(

@@ -21,6 +21,8 @@ FloatArray = np.ndarray[Any, np.dtype[np.float32]]
 
 #: Steps between looks at where time pays most, under a deadline.
 ROUND_STEPS = 10
+#: Where the last tenth of the steps begins.
+LAST_STEPS = 0.9
 #: Scores nearer to 0 count as this much when gains are compared.
 SMALLEST_SCORE = 1e-12
 
@@ -91,6 +93,15 @@ class Made:
     seconds: float
     status: str
     curve: FloatArray
+
+    @property
+    def last_gain(self) -> float:
+        """Share of the score that the last tenth of the steps brought; NaN without steps."""
+        best = np.fmax.accumulate(self.curve)
+        if not len(best) or not best[-1]:
+            return float("nan")
+        before = best[int(LAST_STEPS * (len(best) - 1))]
+        return float((best[-1] - before) / abs(best[-1]))
 
 
 #: Makes a batch ready to climb.

@@ -149,6 +149,11 @@ class SynthesisProtocol(Protocol):
         )
         require(self.natural_count >= 1, "natural_count must be 1 or more")
         require(self.targets_per_batch >= 0, "targets_per_batch must be 0 (chosen) or more")
+        is_limited = self.highest_cpd > 0 or self.highest_hz > 0
+        require(
+            self.parametrization == "fourier" or not is_limited,
+            'highest_cpd and highest_hz limit parametrization = "fourier" alone',
+        )
         # Those refuse what cannot be met together, by their own names.
         _ = self.levels, self.climb, self.scoring
 

@@ -16,6 +16,10 @@ FloatArray = np.ndarray[Any, np.dtype[np.float64]]
 BoolArray = np.ndarray[Any, np.dtype[np.bool_]]
 
 
+#: A pattern of fewer pixels is none.
+FEWEST_PIXELS = 4
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Region:
     """The part of the screen that a stimulus may fill, and what is seen beside it.
@@ -38,7 +42,7 @@ class Region:
     ShapeError
         If weights and background do not fit each other.
     StimulusError
-        If the region has no pixel.
+        If the region has fewer than :data:`FEWEST_PIXELS` pixels.
     """
 
     name: str
@@ -54,11 +58,12 @@ class Region:
                 f"the region's weights have shape {self.weights.shape} and its background "
                 f"{self.background.shape}; give (y, x) and ([frame,] y, x) of one screen"
             )
-        if not self.mask.any():
+        if (count := np.count_nonzero(self.mask)) < FEWEST_PIXELS:
             raise StimulusError(
                 f"the region {self.name!r} at x = {self.center_px[0]:g}, y = "
                 f"{self.center_px[1]:g} px, {self.inner_diameter_deg:g} to "
-                f"{self.outer_diameter_deg:g} deg, holds no pixel of the screen; move or widen it"
+                f"{self.outer_diameter_deg:g} deg, holds {count} pixels of the screen; "
+                f"move or widen it to hold {FEWEST_PIXELS}"
             )
 
     @functools.cached_property
@@ -120,7 +125,7 @@ def center_disc(
     Raises
     ------
     StimulusError
-        If the center lies off the screen or the disc has no pixel.
+        If the center lies off the screen or the disc has too few pixels.
     UnitsError
         If a size is out of range.
     """

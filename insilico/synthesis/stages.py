@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from insilico.errors import StimulusError
@@ -111,10 +112,10 @@ def make_set(
             if target.objective.name in centers
         }
         found = making.search_around(regions)
-        made = making.make("surround", regions, clock)
+        made = making.make("surround", regions, clock, found)
         first = list(centers.values())
     else:
-        made = making.make(region, making.regions(region), clock)
+        made = making.make(region, making.regions(region), clock, found)
         first = []
     controls = [*found, *making.derived(made)]
     return making.finish(first, made, controls)
@@ -144,10 +145,70 @@ class _Making:
             for target in self._order.targets
         }
 
-    def make(self, stage: str, regions: Mapping[str, Region], clock: Clock) -> list[Entry]:
-        """Make every goal and restart of the targets that have a region."""
+    def make(
+        self,
+        stage: str,
+        regions: Mapping[str, Region],
+        clock: Clock,
+        found: Sequence[Entry],
+    ) -> list[Entry]:
+        """Make every goal and restart of the targets that have a region.
+
+        Where something that was found does better than all that was made of noise, as happens in
+        discs of a few pixels, it is climbed from once more.
+        """
         objectives = [objective for objective, _ in self._wanted(regions)]
-        return self._climb(stage, objectives, regions, self._protocol.restarts, clock)
+        made = self._climb(stage, objectives, regions, self._protocol.restarts, clock)
+        best = {_key(entry): entry for entry in best_of(made, all_goals=True)}
+        ahead: dict[tuple[str, str], Entry] = {}
+        for entry in found:
+            rival = ahead.get(_key(entry), best.get(_key(entry)))
+            if rival is not None and _score(entry) > _score(rival):
+                ahead[_key(entry)] = entry
+        better = self._climb_from(f"{stage}-again", ahead, best, clock)
+        made = [better.get(id(entry), entry) for entry in made]
+        reached = {_key(entry): _score(entry) for entry in best_of(made, all_goals=True)}
+        behind = {key for key, entry in ahead.items() if _score(entry) > reached[key]}
+        return [
+            dataclasses.replace(entry, status="below_control")
+            if entry.status == "ok" and _key(entry) in behind
+            else entry
+            for entry in made
+        ]
+
+    def _climb_from(
+        self,
+        stage: str,
+        ahead: Mapping[tuple[str, str], Entry],
+        best: Mapping[tuple[str, str], Entry],
+        clock: Clock,
+    ) -> dict[int, Entry]:
+        """Return what replaces some of what was made, by the identity of that."""
+        longest_s = max((entry.details["seconds"] for entry in best.values()), default=0.0)
+        if not ahead or (clock.has_deadline and clock.left_s < longest_s):
+            return {}
+        # Found stimuli have their contrast; whatever blurred them would lose what made them good.
+        climb = dataclasses.replace(
+            self._protocol.climb, ramp_steps=0, gradient_blur_px=0.0, pattern_blur_px=0.0
+        )
+        starts = [
+            Start(
+                entry.objective,
+                best[key].region,
+                seed=self._workshop.seed(entry.objective, best[key].details["restart"]),
+                pattern=_as_movie(entry.frames)[: self._workshop.free_frames].astype(np.float32),
+            )
+            for key, entry in ahead.items()
+        ]
+        made = [
+            self._entry(each, {"started_from": ahead[_key_of(each.start.objective)].stimulus_class})
+            for each in self._workshop.make(stage, starts, clock, climb=climb)
+        ]
+        return {
+            id(best[_key(entry)]): entry
+            for entry in made
+            if _score(entry) > _score(best[_key(entry)])
+        }
 
     def centers(self, found: Sequence[Entry]) -> dict[str, Entry]:
         """Return what stays in the disc while surrounds are made, by target."""
@@ -280,7 +341,7 @@ class _Making:
         made = self._workshop.make(stage, starts, clock, on_made=self._note)
         return [self._entry(each) for each in made]
 
-    def _entry(self, made: Made) -> Entry:
+    def _entry(self, made: Made, further: Mapping[str, Any] | None = None) -> Entry:
         start = made.start
         target = self._target(start.objective)
         content = made.content if self._workshop.free_frames > 1 else made.content[0]
@@ -300,6 +361,10 @@ class _Making:
                 "score": made.score,
                 "steps": made.steps,
                 "seconds": made.seconds,
+                "last_gain": made.last_gain,
+                "x_px": target.x_px,
+                "y_px": target.y_px,
+                **(further or {}),
             },
             curve=made.curve,
         )
@@ -362,3 +427,20 @@ def best_of(made: Sequence[Entry], *, all_goals: bool = False) -> list[Entry]:
         if key not in best or entry.details["score"] > best[key].details["score"]:
             best[key] = entry
     return list(best.values())
+
+
+def _key(entry: Entry) -> tuple[str, str]:
+    return _key_of(entry.objective)
+
+
+def _key_of(objective: Objective) -> tuple[str, str]:
+    return objective.name, objective.goal
+
+
+def _score(entry: Entry) -> float:
+    """Return the signed score of what was made or found; nothing is worse than none."""
+    return float(entry.details.get("score", -np.inf))
+
+
+def _as_movie(frames: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    return frames if frames.ndim == 3 else frames[None]

@@ -16,7 +16,7 @@ import torch
 from insilico.progress import progress_bar
 from insilico.screen import Screen
 from insilico.synthesis.assembly import grouped, neurons_of
-from insilico.synthesis.climbing import Climber, Start
+from insilico.synthesis.climbing import Climb, Climber, Start
 from insilico.synthesis.entries import Entry
 from insilico.synthesis.finding import Wanted
 from insilico.synthesis.kept import KEEP_EVERY_S, keep, kept
@@ -113,6 +113,7 @@ class Workshop:
         starts: Sequence[Start],
         clock: Clock,
         *,
+        climb: Climb | None = None,
         on_made: Callable[[list[Made]], object] = lambda made: None,
     ) -> list[Made]:
         """Make some stimuli, as far as time allows.
@@ -125,6 +126,8 @@ class Workshop:
             The most important first.
         clock : Clock
             The time there is.
+        climb : Climb, optional
+            How; as the protocol says when left out.
         on_made : callable, optional
             Called with what there is of a batch whenever it has come further.
 
@@ -133,8 +136,8 @@ class Workshop:
         list of Made
             One a start that has had time, in order.
         """
-        batches = self._batches(stage, starts)
-        climb = self.protocol.climb
+        climb = climb or self.protocol.climb
+        batches = self._batches(stage, starts, climb)
         total = climb.steps * len(batches)
         first_steps = min(climb.steps, max(climb.ramp_steps, 1) + 1)
         with progress_bar(stage, total, shown=self.shown) as advance:
@@ -194,12 +197,12 @@ class Workshop:
                     kept_at = time.monotonic()
         return [entry for found in under_way.entries() for entry in found]
 
-    def _batches(self, stage: str, starts: Sequence[Start]) -> list[Batch]:
+    def _batches(self, stage: str, starts: Sequence[Start], climb: Climb) -> list[Batch]:
         objectives = [start.objective for start in starts]
         return [
             Batch(
                 part := [starts[row] for row in rows],
-                self._climber,
+                functools.partial(self._climber, climb=climb),
                 self._path(stage, [(start.objective, start.region) for start in part]),
             )
             for rows in grouped(objectives, self._targets_per_batch)
@@ -227,13 +230,13 @@ class Workshop:
             return MOVIE_TARGETS_ON_GPU
         return TARGETS_PER_BATCH[self.twin.kind]
 
-    def _climber(self, starts: Sequence[Start]) -> Climber:
+    def _climber(self, starts: Sequence[Start], *, climb: Climb) -> Climber:
         return Climber(
             self.scorer(neurons_of([start.objective for start in starts])),
             starts,
             levels=self.protocol.levels,
             parametrization=self.protocol.drawing(self.screen, self.free_frames),
-            climb=self.protocol.climb,
+            climb=climb,
             frame_count=self.free_frames,
             penalty=self._penalty(starts),
         )
