@@ -16,8 +16,8 @@ FloatArray = np.ndarray[Any, np.dtype[np.float64]]
 BoolArray = np.ndarray[Any, np.dtype[np.bool_]]
 
 
-#: A pattern of fewer pixels is none.
-FEWEST_PIXELS = 4
+#: One pixel has no pattern.
+FEWEST_PIXELS = 2
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
