@@ -30,6 +30,7 @@ from insilico.synthesis.finding import Wanted
 from insilico.synthesis.identity import stimulus_id
 from insilico.synthesis.making import Clock, Made
 from insilico.synthesis.objectives import CLASS_OF_GOAL, Objective
+from insilico.synthesis.pattern_checks import as_movie
 from insilico.synthesis.regions import Region
 from insilico.synthesis.scoring import Scorer
 from insilico.synthesis.sources import Candidates
@@ -161,7 +162,7 @@ class _Making:
         made = self._climb(stage, objectives, regions, self._protocol.restarts, clock)
         best = {_key(entry): entry for entry in best_of(made, all_goals=True)}
         ahead: dict[tuple[str, str], Entry] = {}
-        for entry in found:
+        for entry in map(self._penalized, found):
             rival = ahead.get(_key(entry), best.get(_key(entry)))
             if rival is not None and _score(entry) > _score(rival):
                 ahead[_key(entry)] = entry
@@ -175,6 +176,13 @@ class _Making:
             else entry
             for entry in made
         ]
+
+    def _penalized(self, found: Entry) -> Entry:
+        """Return what was found with the score that it would have been climbed to with."""
+        frames = as_movie(found)[: self._workshop.free_frames]
+        penalty = self._workshop.penalty(found.objective, found.region, frames)
+        details = {**found.details, "score": _score(found) - penalty}
+        return dataclasses.replace(found, details=details)
 
     def _climb_from(
         self,
@@ -196,7 +204,7 @@ class _Making:
                 entry.objective,
                 best[key].region,
                 seed=self._workshop.seed(entry.objective, best[key].details["restart"]),
-                pattern=_as_movie(entry.frames)[: self._workshop.free_frames].astype(np.float32),
+                pattern=as_movie(entry)[: self._workshop.free_frames].astype(np.float32),
             )
             for key, entry in ahead.items()
         ]
@@ -440,7 +448,3 @@ def _key_of(objective: Objective) -> tuple[str, str]:
 def _score(entry: Entry) -> float:
     """Return the signed score of what was made or found; nothing is worse than none."""
     return float(entry.details.get("score", -np.inf))
-
-
-def _as_movie(frames: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    return frames if frames.ndim == 3 else frames[None]

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from insilico.progress import progress_bar
@@ -24,6 +25,7 @@ from insilico.synthesis.making import Batch, Clock, Made, make_all
 from insilico.synthesis.objectives import Objective
 from insilico.synthesis.penalties import SpectrumDistance, published_kl, total_variation
 from insilico.synthesis.protocol import SynthesisProtocol
+from insilico.synthesis.regions import Region
 from insilico.synthesis.scoring import Exposure, Scorer
 from insilico.synthesis.search import Search
 from insilico.synthesis.sources import Candidates
@@ -196,6 +198,14 @@ class Workshop:
                     keep(path, under_way.state())
                     kept_at = time.monotonic()
         return [entry for found in under_way.entries() for entry in found]
+
+    def penalty(self, objective: Objective, region: Region, frames: np.ndarray[Any, Any]) -> float:
+        """Return what is taken from the score of a stimulus (frame, y, x) while climbing."""
+        penalty = self._penalty([Start(objective, region, seed=())])
+        if penalty is None:
+            return 0.0
+        seen = torch.from_numpy(frames.astype(np.float32))[None]
+        return float(penalty(seen, torch.tensor([0])))
 
     def _batches(self, stage: str, starts: Sequence[Start], climb: Climb) -> list[Batch]:
         objectives = [start.objective for start in starts]

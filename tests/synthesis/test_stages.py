@@ -155,3 +155,12 @@ def test_contrast_that_a_tapered_border_leaves_no_room_for_is_a_status(twin, fie
     assert (high["rms_level"] < 99).all()
     assert set(high["status"]) == {"levels_differ"}
     assert set(make(twin, fields=fields, rms_level=10.0, **options).table["status"]) == {"ok"}
+
+
+def test_penalties_count_for_what_is_found_as_for_what_is_made(twin):
+    options = {**FEW, **GRATINGS, "steps": 40, "controls": ["grating"], "total_variation": 1.0}
+    table = make(twin, **options).table
+    made, found = (table[table["stimulus_class"] == name] for name in ("exciting", "grating"))
+    # Less its penalty each of them scores below what a grating drives.
+    assert (made["score"].to_numpy() < found["score"].to_numpy()).all()
+    assert set(made["status"]) == {"ok"}
