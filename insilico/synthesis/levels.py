@@ -190,8 +190,10 @@ class Levels:
         )
         is_uniform = deviation < 2 * UNIFORM_LEVELS
         pattern = torch.where(is_uniform, 0.0, (content - mean) / deviation)
-        # Scale and offset are numbers of a stimulus; gradients flow through the pattern alone.
-        scale, offset = wanted.detach().clone(), center.detach().clone()
+        # Scale and offset are numbers of a stimulus; gradients flow through the pattern alone, and
+        # through the contrast where that is free.
+        scale = wanted if self.rms_level is None else wanted.detach().clone()
+        offset = center if self.luminance_level is None else center.detach().clone()
         with torch.no_grad():
             for _ in range(corrections):
                 fitted = (pattern * scale + offset).clamp(self.lowest, self.highest)

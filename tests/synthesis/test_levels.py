@@ -144,6 +144,22 @@ def test_fitting_lets_gradients_through_and_ignores_scale_and_offset():
     torch.testing.assert_close(fitted.detach(), other)
 
 
+@pytest.mark.parametrize("levels", [Levels(127.0, None), Levels(None, 10.0), Levels()])
+def test_gradients_reach_what_is_free(levels):
+    content = torch.from_numpy(noise(0)[None, None] * 0.05 + 100).requires_grad_()
+    weights, gray = torch.ones(1, 1, *SCREEN.shape), torch.full((1, 1, *SCREEN.shape), 127.0)
+
+    fitted = levels.fit(content, weights.double(), gray.double())
+    (darker,) = torch.autograd.grad(fitted.mean(), content, retain_graph=True)
+    (flatter,) = torch.autograd.grad(fitted.std(), content)
+
+    # How the mean changes with the mean of the content, and the contrast with its contrast.
+    assert float(darker.sum()) == pytest.approx(float(levels.luminance_level is None), abs=1e-6)
+    deviation = content.detach() - content.detach().mean()
+    share = float((flatter * deviation).sum() / deviation.std())
+    assert share == pytest.approx(float(levels.rms_level is None), abs=1e-3)
+
+
 def test_part_of_the_contrast_leaves_the_rest_alone():
     levels = Levels(120.0, 10.0, 5.0, 250.0)
 
