@@ -126,6 +126,8 @@ def generate(
         command=" ".join(sys.argv),
     )
     _save_figures(made, out / what / "figures")
+    if best is not None:
+        print(made.provenance["choice"])
     print(summary(made))
     print(f"stimuli, table, previews and figures: {out / what}")
 
