@@ -50,13 +50,11 @@ def test_figure_draws_from_a_loaded_result(drawn, experiment, kind, name):
     figure = drawn(experiment, kind, name)
     assert isinstance(figure, Figure)
     assert figure.axes
-    # Bitmaps of movie twins are saved below, where torch cannot be imported.
-    for suffix in ("pdf", "png") if kind == "image" else ("pdf",):
+    # Those of movie twins are saved below, as bitmaps and where torch cannot be imported.
+    if kind == "image" or (experiment, "image", name) not in CASES:
         with style(), io.BytesIO() as file:
-            figure.savefig(file, format=suffix, dpi=50)
+            figure.savefig(file, format="pdf", dpi=50)
             assert file.tell() > 1000
-        # The layout is that of the first format; finding it again takes half of the time.
-        figure.set_layout_engine("none")
 
 
 @pytest.mark.parametrize(("experiment", "kind", "name"), CASES)
