@@ -13,6 +13,7 @@ import sys
 import pytest
 
 from insilico.cli import main
+from insilico.figures.style import style
 
 
 @pytest.fixture(scope="session")
@@ -98,6 +99,22 @@ def sentence_of(done):
     sentence = done.stderr.strip().splitlines()[-1]
     assert sentence.startswith("insilico: ")
     return sentence
+
+
+@pytest.fixture(scope="module")
+def rough_figures():
+    """Save figures with few pixels and no drawings: how they look is for the tests of figures."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("insilico.cli.saving.save_figure", save_roughly)
+        yield
+
+
+def save_roughly(figure, folder, name):
+    """Write the files that save_figure writes; one is a figure."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with style():
+        figure.savefig(folder / f"{name}.png", dpi=40)
+    (folder / f"{name}.pdf").write_bytes(b"a drawing")
 
 
 @pytest.fixture(scope="session")

@@ -19,6 +19,8 @@ from insilico.results import Result
 from insilico.simulation import SimulationOptions, write_recordings
 from insilico.training.data import MouseData
 
+pytestmark = pytest.mark.usefixtures("rough_figures")
+
 OPTIONS = {
     "image": SimulationOptions(
         kind="image",

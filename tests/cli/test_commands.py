@@ -98,7 +98,8 @@ def test_models_list_and_show_name_the_published_models(insilico):
     assert "assumed" in insilico("models", "show", "sensorium2022-cnn").stdout
 
 
-def test_published_weights_import_and_run(insilico, shared_data, tmp_path):
+def test_published_weights_import_and_run(insilico, shared_data, tmp_path, monkeypatch):
+    monkeypatch.setattr("insilico.cli.saving.save_figures", lambda result, folder: None)
     weights = shared_data / "sensorium2022" / "sensorium_sota_model.pth"
     done = insilico("models", "import", weights, "--out", tmp_path / "cnn")
     assert done.returncode == 0, done.stderr

@@ -15,6 +15,8 @@ from insilico.figures.comparison import plot_curves
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from planted_runs import planted_curves, write_run
 
+pytestmark = pytest.mark.usefixtures("rough_figures")
+
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):

@@ -16,6 +16,8 @@ from insilico.simulation import SimulationOptions, write_recordings
 from insilico.training.data import MouseData
 from insilico.twin.loading import find_checkpoint
 
+pytestmark = pytest.mark.usefixtures("rough_figures")
+
 OPTIONS = SimulationOptions(
     kind="image",
     mice=2,

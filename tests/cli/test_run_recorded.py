@@ -11,6 +11,8 @@ from insilico.experiments.recorded import analyze_recording
 from insilico.results import Result
 from insilico.simulation import SimulationOptions, write_recordings
 
+pytestmark = pytest.mark.usefixtures("rough_figures")
+
 
 @pytest.fixture(scope="module")
 def movies(tmp_path_factory):
