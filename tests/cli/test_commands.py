@@ -118,11 +118,9 @@ def test_published_weights_import_and_run(insilico, shared_data, tmp_path, monke
 
 #: The command line in a process that waits after its first noise images, to be stopped there.
 WAITING = """
-import signal, time
+import time
 from insilico.cli import main, saving
 from insilico.experiments import run_folder, runner
-# What a shell starts in the background ignores Ctrl-C, and so do its children.
-signal.signal(signal.SIGINT, signal.default_int_handler)
 save_state = run_folder.Parts.save_state
 def save_state_and_wait(parts, *state):
     is_first = not (parts.folder / "state.npz").exists()

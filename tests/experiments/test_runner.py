@@ -16,12 +16,18 @@ from insilico.experiments.reverse_correlation import LaggedCovariance
 from insilico.experiments.runner import run
 from insilico.validation.truth import planted_results
 
-NOISE = {"image_count": 3000, "frame_count": 4000}
+NOISE = {"image_count": 3000}
 
 
-def test_ctrl_c_in_the_middle_of_a_block_waits_for_its_end(tmp_path, monkeypatch):
+@pytest.fixture(scope="module")
+def measured():
+    """A twin, and a measurement that nothing stopped."""
     twin = insilico.SimulatedV1("image", simple_count=3, energy_count=0)
-    whole = run("retinotopy", twin, overrides=NOISE, jobs=1)
+    return twin, run("retinotopy", twin, overrides=NOISE, jobs=1)
+
+
+def test_ctrl_c_in_the_middle_of_a_block_waits_for_its_end(measured, tmp_path, monkeypatch):
+    twin, whole = measured
     add, calls = LaggedCovariance.add, []
 
     def interrupted(self, half, features, responses):
@@ -65,9 +71,8 @@ def test_a_deleted_result_is_made_again(tmp_path):
     assert (tmp_path / "run" / "direction" / "neurons.parquet").exists()
 
 
-def test_stopped_during_the_fits_loses_no_measurement(tmp_path, monkeypatch):
-    twin = insilico.SimulatedV1("image", simple_count=3, energy_count=0)
-    whole = run("retinotopy", twin, overrides=NOISE, jobs=1)
+def test_stopped_during_the_fits_loses_no_measurement(measured, tmp_path, monkeypatch):
+    twin, whole = measured
 
     def stop(*args, **kwargs):
         raise KeyboardInterrupt
