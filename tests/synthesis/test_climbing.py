@@ -94,7 +94,7 @@ def test_climb_that_stops_after_any_step_and_goes_on_has_the_same_bits(movies, o
     whole = climber_of(movies, 3, **settings)
     whole.advance(12)
 
-    for stop in (0, 1, 4, 11):
+    for stop in (1, 7):
         first, second = climber_of(movies, 3, **settings), climber_of(movies, 3, **settings)
         first.advance(stop)
         second.restore(first.state())

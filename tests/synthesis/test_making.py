@@ -270,28 +270,41 @@ def assert_same_set(one, other):
     pd.testing.assert_frame_equal(one.curves, other.curves)
 
 
-@pytest.mark.parametrize("is_killed", [False, True], ids=["error", "killed"])
-@pytest.mark.parametrize("count", [0, 7, 12, 29, 35])
-def test_run_that_ended_at_any_step_goes_on_to_the_same_set(
-    twin, tmp_path, monkeypatch, count, is_killed
-):
-    whole = make(twin, **FEW, controls=("noise", "swap"))
+@pytest.fixture(scope="module")
+def whole(twin):
+    """The set of 36 steps that no run stopped."""
+    return make(twin, **FEW, controls=("noise", "swap"))
 
-    for again in range(2):
+
+@pytest.mark.parametrize(
+    ("counts", "is_killed"),
+    [
+        ([0, 7], False),
+        ([7, 3], True),
+        ([12], False),
+        ([29, 3], False),
+        ([30], True),
+        ([35], False),
+        ([35], True),
+    ],
+)
+def test_run_that_ended_at_any_step_goes_on_to_the_same_set(
+    twin, whole, tmp_path, monkeypatch, counts, is_killed
+):
+    options = {**FEW, "controls": ("noise", "swap"), "out": tmp_path / "run"}
+
+    for count in counts:
         with monkeypatch.context() as patch:
-            stop_at(patch, count if not again else 3, is_killed=is_killed)
+            stop_at(patch, count, is_killed=is_killed)
             with pytest.raises(KilledError):
-                make(twin, out=tmp_path / "run", **FEW, controls=("noise", "swap"))
-        if count > 32:
-            break
-    made = make(twin, out=tmp_path / "run", **FEW, controls=("noise", "swap"))
+                make(twin, **options)
+    made = make(twin, **options)
 
     assert_same_set(made, whole)
     assert_same_set(StimulusSet.load(tmp_path / "run" / "mei"), whole)
 
 
-@pytest.mark.parametrize("optimizer", ["ascent", "adamw"])
-@pytest.mark.parametrize("count", [20, 50])
+@pytest.mark.parametrize(("count", "optimizer"), [(20, "ascent"), (50, "adamw")])
 def test_surrounds_go_on_to_the_same_set_too(twin, fields, tmp_path, monkeypatch, count, optimizer):
     options = {"region": "surround", "goals": ("excite", "inhibit"), "optimizer": optimizer}
     whole = make(twin, fields=fields, **FEW, **options)

@@ -327,10 +327,10 @@ def iso_grating(neuron, screen):
 @pytest.mark.parametrize("kind", ["image", "movie"])
 def test_surround_takes_suppression_away_or_deepens_it(kind):
     screen = SCREEN if kind == "image" else SMALL_SCREEN
-    population = suppressed_neurons(screen, 6 if kind == "image" else 1)
+    population = suppressed_neurons(screen, 4 if kind == "image" else 1)
     twin = SimulatedV1(kind, population=population, screen=screen, device="cpu")
     fields = planted_fields(twin, population["x_px"], population["y_px"])
-    options = {} if kind == "image" else {"steps": 60, "ramp_steps": 20, "lead_s": 0.0}
+    options = {} if kind == "image" else {"lead_s": 0.0}
 
     made = make(
         twin,
@@ -339,6 +339,8 @@ def test_surround_takes_suppression_away_or_deepens_it(kind):
         diameter_deg=25.0,
         rms_level=LEVELS.rms_level,
         goals=("excite", "inhibit"),
+        steps=60,
+        ramp_steps=20,
         **options,
     )
 
