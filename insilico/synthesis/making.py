@@ -252,7 +252,7 @@ def make_all(
     steps : int
         Most steps of a batch.
     first_steps : int
-        Steps before a stimulus is of use: those of the contrast ramp.
+        Steps before a stimulus is of use: those of the contrast ramp; 0 where it is from the start.
     clock : Clock
         The time there is.
     on_step, on_batch : callable, optional
@@ -269,7 +269,8 @@ def make_all(
             on_batch(batch)
             batch.rest()
         return
-    _check_time(batches[0], first_steps, clock)
+    if first_steps:
+        _check_time(batches[0], first_steps, clock)
     for batch in batches:
         if clock.left_s > 0:
             batch.advance(first_steps, clock, on_step)

@@ -138,10 +138,12 @@ class Workshop:
         list of Made
             One a start that has had time, in order.
         """
+        # Who says how has something already, which is of use without a first few steps.
+        is_bare = climb is None
         climb = climb or self.protocol.climb
         batches = self._batches(stage, starts, climb)
         total = climb.steps * len(batches)
-        first_steps = min(climb.steps, max(climb.ramp_steps, 1) + 1)
+        first_steps = min(climb.steps, max(climb.ramp_steps, 1) + 1) if is_bare else 0
         with progress_bar(stage, total, shown=self.shown) as advance:
             make_all(
                 batches,
