@@ -364,7 +364,7 @@ def test_off_the_distribution_is_beyond_95_percent_of_what_was_measured():
 
 
 def test_a_region_too_small_for_a_spectrum_has_no_distance():
-    dot = center_disc(SCREEN, (32, 18), 5)
+    dot = center_disc(SCREEN, (32, 18), 8)
     table = spectrum_columns([entry_of(drifting(0)[0], region=dot)], [IDEAL])
     assert table["spectrum_distance"].isna().all()
     assert not table["off_distribution"].any()
