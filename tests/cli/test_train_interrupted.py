@@ -18,7 +18,7 @@ from insilico.cli import main
 
 pytestmark = pytest.mark.slow
 
-EPOCHS = 5
+EPOCHS = 4
 #: What a process imports before it trains, which takes it longer than to train.
 NEEDED = ["insilico.cli.train", "insilico.training.loop", "insilico.figures.training"]
 PATIENCE_S = 120
@@ -82,7 +82,7 @@ def kill_after(epoch, start, out, *, delay_s):
 def test_a_run_killed_again_and_again_ends_with_the_same_bits(start, whole, tmp_path):
     moments, out = random.Random(0), tmp_path / "run"  # noqa: S311 - no secret
     # Before the first epoch, the moment also falls into the start: opening and caching.
-    for epoch in (0, 1, 2, 3):
+    for epoch in (0, 1, 2):
         kill_after(epoch, start, out, delay_s=moments.uniform(0, 0.4))
         finished = rows_of(out)
         if (out / "checkpoint").exists():
