@@ -320,6 +320,8 @@ def test_silent_neurons_say_so_and_get_noise_not_gray():
     assert made.table["response"].tolist()[:2] == [0.0, 2.0]
     assert made.table["rms_level"].to_numpy() == pytest.approx([10] * 3, abs=0.5)
     assert made.table["steps"].tolist()[:2] == [6, 6]
+    # Each target starts from noise of its own.
+    assert made.ids[0] != made.ids[1]
 
 
 REFUSED = {

@@ -144,6 +144,15 @@ def test_short_deadline_serves_the_first_and_leaves_the_last_out(watch, tmp_path
     assert [batch.made()[0].status for batch in batches[:3]] == ["deadline"] * 3
 
 
+def test_batch_without_time_for_a_step_has_not_begun_and_leaves_no_file(watch, tmp_path):
+    (batch,), _ = batches_of(watch, [[1.0] * 5], folder=tmp_path)
+
+    batch.advance(5, Clock(0.0), lambda steps: None)
+
+    assert not batch.is_begun
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_time_left_over_is_not_waited_for(watch):
     batches, _ = batches_of(watch, [[1.0] * 5] * 3)
 
