@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import threading
 from collections.abc import Callable, Sequence
@@ -13,12 +14,16 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.utils.checkpoint import checkpoint
 
+from insilico.models.cores.kept_attention import Answers, keeping, reusing, size_bytes
+
 #: Tokens that pass through the blocks together. On a CPU small working sets stay in the cache; a
 #: GPU wants many.
 CPU_TOKENS, GPU_TOKENS = 1 << 11, 1 << 20
 #: As many on a GPU that computes parts again: there the peak of memory is what the blocks keep of
 #: one part on the way back, about 0.1 MB a token at the sizes of ViV1T.
 RECOMPUTED_TOKENS = 1 << 15
+#: Answers of attention are kept up to this size where parts are computed again on threads.
+KEPT_BYTES = 256 << 20
 
 
 def cut(count: int, at_once: int) -> list[slice]:
@@ -118,14 +123,23 @@ class _Together(torch.autograd.Function):
     ) -> tuple[Tensor, ...]:
         """Return the parts; the arguments are there once more to be differentiated by."""
         ctx.function, ctx.calls = function, calls
-        return tuple(_in_threads(function, calls))
+        ctx.answers = [[] for _ in calls]
+
+        def run(call: tuple[Any, ...], answers: Answers) -> Tensor:
+            is_enough = sum(map(size_bytes, ctx.answers)) > KEPT_BYTES
+            with torch.no_grad(), contextlib.nullcontext() if is_enough else keeping(answers):
+                return function(*call)
+
+        return tuple(_threads(torch.get_num_threads()).map(run, calls, ctx.answers))
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         """Return the gradient of every argument."""
 
-        def differentiate(call: tuple[Any, ...], gradient: Tensor) -> list[Tensor | None]:
+        def differentiate(
+            call: tuple[Any, ...], gradient: Tensor, answers: Answers
+        ) -> list[Tensor | None]:
             tensors = [value for value in call if isinstance(value, Tensor)]
             leaves = {
                 id(value): value.detach().requires_grad_()
@@ -134,13 +148,15 @@ class _Together(torch.autograd.Function):
             }
             if not leaves:
                 return [None] * len(tensors)
-            with torch.enable_grad():
+            with torch.enable_grad(), reusing(answers):
                 part = ctx.function(*(leaves.get(id(value), value) for value in call))
             found = torch.autograd.grad(part, list(leaves.values()), gradient)
             by_leaf = dict(zip(leaves, found, strict=True))
             return [by_leaf.get(id(value)) for value in tensors]
 
-        found = _threads(torch.get_num_threads()).map(differentiate, ctx.calls, gradients)
+        found = _threads(torch.get_num_threads()).map(
+            differentiate, ctx.calls, gradients, ctx.answers
+        )
         return (None, None, *(gradient for part in found for gradient in part))
 
 

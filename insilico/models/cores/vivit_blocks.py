@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from insilico.models.cores.drop_path import DropPath
+from insilico.models.cores.kept_attention import attend
 from insilico.models.cores.norms import NormKind, build_norm
 
 ActivationKind = Literal["none", "tanh", "elu", "relu", "gelu", "silu", "swiglu"]
@@ -216,7 +217,7 @@ class ParallelBlock(nn.Module):
         query, key, value, hidden = self._project(tokens, registers)
         if asked is not None:
             tokens, hidden, query = tokens[:, asked], hidden[:, asked], query[:, :, asked]
-        attended = F.scaled_dot_product_attention(query, key, value, is_causal=self.is_causal)
+        attended = attend(query, key, value, is_causal=self.is_causal)
         return self._join(tokens, attended, hidden)
 
     def follow(self, tokens: Tensor, before: KeysValues | None) -> tuple[Tensor, KeysValues]:
@@ -247,9 +248,7 @@ class ParallelBlock(nn.Module):
             seen = first + tokens.shape[1]
             mask = torch.ones(tokens.shape[1], seen, dtype=torch.bool, device=tokens.device)
             mask = mask.tril(first)
-        attended = F.scaled_dot_product_attention(
-            query, keys, values, attn_mask=mask, is_causal=mask is None
-        )
+        attended = attend(query, keys, values, attn_mask=mask, is_causal=mask is None)
         return self._join(tokens, attended, hidden), (key, value)
 
     def _join(self, tokens: Tensor, attended: Tensor, hidden: Tensor) -> Tensor:
