@@ -36,9 +36,21 @@ HALVINGS = 3
 FRESH_STARTS = 5
 #: What steps change, beside numbers and moments of AdamW.
 CHANGING = (
-    *("pattern", "velocity", "step_size", "waited", "halvings", "fresh", "steps", "scores"),
+    *(
+        "pattern",
+        "velocity",
+        "blur_share",
+        "step_size",
+        "waited",
+        "halvings",
+        "fresh",
+        "steps",
+        "scores",
+    ),
     *("best", "best_score", "best_contrast", "last_clear", "first_response", "has_moved"),
 )
+#: The blur share from which on a stimulus is being sharpened.
+FULLEST_SHARE = 1 - 1e-6
 #: Ascent without a contrast to keep takes steps of this fraction of half the gray range.
 FREE_STEP = 0.5
 #: What is taken from the score of each stimulus (stimulus,), given what is seen and which they are.
@@ -66,9 +78,13 @@ class Climb:
         Steps over which the contrast grows geometrically to what is asked; 0 begins with it.
     ramp_start : float
         Contrast at the beginning of the ramp, as a fraction.
+    sharpen_steps : int
+        Steps over which both blurs fall to nothing: the last ones before ``patience``, or sooner
+        where a stimulus gets no better. What is blurred leads different noise to one optimum, and
+        what is sharp drives more. 0 blurs to the end.
     patience : int
-        Steps without improvement before the step size is halved; after three halvings a stimulus
-        is finished. 0 makes all steps.
+        Steps without improvement before the blurs fall, and then before the step size is halved;
+        after three halvings a stimulus is finished. 0 makes all steps.
     tolerance : float
         An improvement is one by at least this fraction of the score, in one step or in several.
     """
@@ -82,6 +98,7 @@ class Climb:
     pattern_blur_px: float = 0.5
     ramp_steps: int = 40
     ramp_start: float = 0.1
+    sharpen_steps: int = 40
     patience: int = 10
     tolerance: float = 1e-3
 
@@ -92,7 +109,7 @@ class Climb:
         if self.steps < 1:
             raise ProtocolError(f"steps is {self.steps}; give 1 or more")
         blurs = ("gradient_blur_px", "gradient_blur_frames", "pattern_blur_px")
-        for name in (*blurs, "ramp_steps", "patience", "tolerance"):
+        for name in (*blurs, "ramp_steps", "sharpen_steps", "patience", "tolerance"):
             if not getattr(self, name) >= 0:
                 raise ProtocolError(f"{name} is {getattr(self, name):g}; give 0 or more")
         if not (self.step_size > 0 and 0 <= self.momentum < 1 and 0 < self.ramp_start <= 1):
@@ -107,6 +124,15 @@ class Climb:
         if step >= self.ramp_steps:
             return 1.0
         return float(self.ramp_start ** (1 - step / self.ramp_steps))
+
+    def blur_share_at(self, step: int) -> float:
+        """Return the most that a stimulus is still blurred at some step, 0 to 1."""
+        if not (self.gradient_blur_px or self.gradient_blur_frames or self.pattern_blur_px):
+            return 0.0
+        if not self.sharpen_steps:
+            return 1.0
+        left = self.steps - self.patience - step
+        return min(1.0, max(0.0, left / self.sharpen_steps))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -186,6 +212,7 @@ class Climber:
         self.last_clear = self.best_score.clone()
         self.best_contrast = torch.zeros(count)
         self.step_size = torch.full((count,), climb.step_size)
+        self.blur_share = torch.full((count,), climb.blur_share_at(0))
         self.waited, self.halvings, self.fresh, self.steps = (
             torch.zeros(count, dtype=torch.int64) for _ in range(4)
         )
@@ -269,6 +296,7 @@ class Climber:
                 self._adam(rows, gradients, step + 1)
             else:
                 self._ascend(rows, gradients[0], self._climb.contrast_at(step + 1))
+                self._sharpen(rows, step + 1)
             self._start_afresh(rows, gradients, response.detach())
 
     def _leaves(self, rows: Tensor) -> tuple[tuple[Tensor, ...], Tensor]:
@@ -338,10 +366,29 @@ class Climber:
         self.waited[rows] = torch.where(is_clear, 0, self.waited[rows] + 1)
         if self._climb.patience:
             is_stuck = self.waited[rows] >= self._climb.patience
-            stuck = rows[is_stuck]
-            self.step_size[stuck] /= 2
-            self.halvings[stuck] += 1
-            self.waited[stuck] = 0
+            self._unstick(rows[is_stuck])
+
+    def _unstick(self, rows: Tensor) -> None:
+        """Do something about stimuli that get no better."""
+        self.waited[rows] = 0
+        share = self.blur_share[rows]
+        is_sharp = (
+            share == 0 if self._climb.sharpen_steps else torch.ones_like(share, dtype=torch.bool)
+        )
+        # What is blurred is sharpened first; what is being sharpened changes anyway.
+        self.blur_share[rows[~is_sharp]] = share[~is_sharp].clamp_max(FULLEST_SHARE)
+        self.step_size[rows[is_sharp]] /= 2
+        self.halvings[rows[is_sharp]] += 1
+
+    def _sharpen(self, rows: Tensor, next_step: int) -> None:
+        """Let blurs fall that have begun to, or have to begin now."""
+        if not self._climb.sharpen_steps:
+            return
+        share = self.blur_share[rows]
+        falling = share - 1 / self._climb.sharpen_steps
+        share = torch.where(share < 1, falling, share)
+        most = self._climb.blur_share_at(next_step)
+        self.blur_share[rows] = share.clamp(0, most)
 
     def _ascend(self, rows: Tensor, gradient: Tensor, next_contrast: float) -> None:
         """Move patterns along their blurred gradients, and back to what is allowed."""
@@ -349,16 +396,26 @@ class Climber:
         # By what is seen: a tapered border would else shape the pattern twice.
         weights = self._weights[rows]
         gradient = gradient / weights.where(weights > 0, 1)
-        direction = blur(
-            gradient, sigma_px=climb.gradient_blur_px, sigma_frames=climb.gradient_blur_frames
+        direction = self._blurred(
+            gradient,
+            rows,
+            sigma_px=climb.gradient_blur_px,
+            sigma_frames=climb.gradient_blur_frames,
         )
         length = direction.flatten(1).norm(dim=1).clamp_min(torch.finfo(direction.dtype).tiny)
         velocity = climb.momentum * self.velocity[rows] + direction / length[:, None, None, None]
         self.velocity[rows] = velocity
         size = self.step_size[rows] * self._length(rows, next_contrast)
         moved = self.pattern[rows] + size[:, None, None, None] * velocity
-        moved = blur(moved, sigma_px=climb.pattern_blur_px)
+        moved = self._blurred(moved, rows, sigma_px=climb.pattern_blur_px)
         self.pattern[rows] = self._allowed(moved, rows, next_contrast)
+
+    def _blurred(self, patterns: Tensor, rows: Tensor, **sigmas: float) -> Tensor:
+        """Mix patterns with what is blurred of them, each with the share it is still blurred by."""
+        share = self.blur_share[rows].to(patterns)
+        if not share.any():
+            return patterns
+        return patterns.lerp(blur(patterns, **sigmas), share[:, None, None, None])
 
     def _length(self, rows: Tensor, contrast: float) -> Tensor:
         """Return the length of a stimulus of full contrast: root of pixels times levels."""

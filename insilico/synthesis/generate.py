@@ -25,7 +25,7 @@ from insilico.synthesis.sources import Candidates, gratings
 from insilico.synthesis.spectra import NaturalSpectrum
 from insilico.synthesis.stages import Order, make_set
 from insilico.synthesis.stimulus_set import StimulusSet
-from insilico.synthesis.targets import Target, population_target, single_targets
+from insilico.synthesis.targets import make_targets
 from insilico.synthesis.workshop import Workshop
 from insilico.twin.selection import NeuronSelection
 from insilico.twin.twin import Twin
@@ -57,7 +57,7 @@ class Selection:
     weights : mapping of int to float, optional
         Of a population, by neuron.
     objectives : sequence of Objective, optional
-        Objectives of your own, in place of neurons.
+        Objectives of your own, in place of neurons; discs lie where their neurons see.
     rule : ChoiceRule
         What a neuron must have.
     """
@@ -68,6 +68,14 @@ class Selection:
     weights: Mapping[int, float] | None = None
     objectives: Sequence[Objective] = ()
     rule: ChoiceRule = dataclasses.field(default_factory=ChoiceRule)
+
+    def __post_init__(self) -> None:
+        for each in self.objectives:
+            if not isinstance(each, Objective):
+                raise ProtocolError(
+                    f"{each!r} was given as an objective; give an Objective, with a function of "
+                    "the responses as Objective(weights, name=..., function=...)"
+                )
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -167,7 +175,12 @@ def synthesize(
     folder = None if out is None else RunFolder.open(out, identity, command=command)
     bench = _Bench(twin, name, _pool(wanted), folder, progress=progress, command=command)
     choice = bench.choose(values, wanted, given)
-    targets = _targets(choice, wanted)
+    targets = make_targets(
+        choice.chosen,
+        objectives=wanted.objectives,
+        is_population=wanted.is_population,
+        weights=wanted.weights,
+    )
     workshop = Workshop(twin, name, values, shown=progress)
     candidates = _candidates(values, workshop, given.natural)
     workshop = dataclasses.replace(workshop, natural=_spectrum(workshop, given.natural))
@@ -286,25 +299,6 @@ def _pool(wanted: Selection) -> NeuronSelection:
     if wanted.objectives:
         return sorted({index for each in wanted.objectives for index in each.weights})
     return wanted.neurons
-
-
-def _targets(choice: Choice, wanted: Selection) -> list[Target]:
-    chosen = choice.chosen
-    if wanted.objectives:
-        place = population_target(chosen)
-        targets = [
-            dataclasses.replace(place, objective=objective) for objective in wanted.objectives
-        ]
-    elif wanted.is_population:
-        targets = [population_target(chosen, wanted.weights)]
-    else:
-        targets = single_targets(chosen)
-    names = [target.objective.name for target in targets]
-    if len(set(names)) < len(names) or not all(names):
-        raise ProtocolError(
-            "objectives must have different names, as tables know them by these; give each one"
-        )
-    return targets
 
 
 def _candidates(

@@ -72,7 +72,7 @@ class SynthesisProtocol(Protocol):
     rank : int
         Of "low-rank".
     optimizer, steps, step_size, momentum, gradient_blur_px, gradient_blur_frames, \
-    pattern_blur_px, ramp_steps, ramp_start, patience, tolerance
+    pattern_blur_px, ramp_steps, ramp_start, sharpen_steps, patience, tolerance
         As for :class:`~insilico.synthesis.climbing.Climb`.
     total_variation, spectrum_distance, published_spectrum : float
         Weights of penalties, in units of the response; 0 turns each off.
@@ -121,6 +121,7 @@ class SynthesisProtocol(Protocol):
     pattern_blur_px: float = 0.5
     ramp_steps: int = 40
     ramp_start: float = 0.1
+    sharpen_steps: int = 40
     patience: int = 10
     tolerance: float = 1e-3
     total_variation: float = 0.0

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
-from insilico.errors import NeuronError, NotFittedError
+from insilico.errors import NeuronError, NotFittedError, ProtocolError
 from insilico.screen import Screen
 from insilico.synthesis.objectives import Goal, Objective, neuron, population
 from insilico.synthesis.protocol import SynthesisProtocol
@@ -81,6 +81,60 @@ class Target:
             outer_diameter_deg=protocol.outer_deg,
             border_deg=border,
         )
+
+
+def make_targets(
+    chosen: pd.DataFrame,
+    *,
+    objectives: Sequence[Objective] = (),
+    is_population: bool = False,
+    weights: Mapping[int, float] | None = None,
+) -> list[Target]:
+    """Return for whom stimuli are made: objectives of one's own, all neurons at once, or each.
+
+    Parameters
+    ----------
+    chosen : DataFrame
+        As for :func:`single_targets`.
+    objectives : sequence of Objective
+        Each is placed where the neurons lie that it gives a weight.
+    is_population : bool
+        Whether one stimulus is made for all neurons together.
+    weights : mapping of int to float, optional
+        Of a population, by neuron.
+
+    Raises
+    ------
+    NeuronError
+        If a neuron of the population has no weight.
+    ProtocolError
+        If two objectives have the same name, or one has none.
+    """
+    if objectives:
+        targets = [_objective_target(objective, chosen) for objective in objectives]
+    elif is_population:
+        targets = [population_target(chosen, weights)]
+    else:
+        targets = single_targets(chosen)
+    names = [target.objective.name for target in targets]
+    if len(set(names)) < len(names) or not all(names):
+        raise ProtocolError(
+            "objectives must have different names, as tables know them by these; give each one"
+        )
+    return targets
+
+
+def _objective_target(objective: Objective, chosen: pd.DataFrame) -> Target:
+    """Place an objective where its own neurons lie."""
+    weighted = [index for index, weight in objective.weights.items() if weight]
+    own = chosen[chosen["neuron"].isin(weighted)]
+    if own.empty:
+        raise NeuronError(
+            f"none of the neurons of objective {objective.name!r} was chosen; give neurons with a "
+            "usable receptive field, or generate with region=full"
+        )
+    place = single_targets(own)[0] if len(own) == 1 else population_target(own)
+    return dataclasses.replace(place, objective=objective)
 
 
 def single_targets(chosen: pd.DataFrame) -> list[Target]:

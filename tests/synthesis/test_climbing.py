@@ -196,7 +196,7 @@ def test_score_of_low_contrast_never_outlives_the_ramp():
 def test_stops_without_improvement_after_halving_its_steps():
     spy = Spy(lambda seen: seen.sum((1, 2, 3)) * 1e-9 + 5.0)
 
-    climber = climber_of(spy, steps=90, patience=4)
+    climber = climber_of(spy, steps=90, patience=4, sharpen_steps=0)
     climber.advance(90)
 
     # One step at full contrast, then patience for the first size and for every half of it.
@@ -232,7 +232,7 @@ def test_finished_stimuli_are_not_asked_about_again():
 
     grow = iter(range(1000))
     spy = Spy(lambda seen: answer(seen) if len(seen) == 3 else 10 * next(grow) + dot(seen))
-    climber = climber_of(spy, 3, steps=40, patience=2)
+    climber = climber_of(spy, 3, steps=40, patience=2, sharpen_steps=0)
     climber.advance(40)
 
     done = int(climber.steps[0])
@@ -449,3 +449,39 @@ def test_region_that_cannot_have_the_levels_is_refused():
     tapered = center_disc(SMALL_SCREEN, (14, 9), 40.0, border_deg=10.0)
     with pytest.raises(ProtocolError, match="rms_level is 10, and a border that fades"):
         climber_of(Spy(dot), region=tapered, levels=Levels(60.0, 10.0))
+
+
+# Blurs that lead the way, and end
+
+
+@pytest.mark.parametrize(
+    ("options", "steps", "share"),
+    [
+        ({}, (0, 50, 70, 90, 99), (1.0, 1.0, 0.5, 0.0, 0.0)),
+        ({"patience": 0}, (0, 60, 80, 99), (1.0, 1.0, 0.5, 0.025)),
+        ({"sharpen_steps": 0}, (0, 99), (1.0, 1.0)),
+        ({"steps": 30}, (0, 10, 20), (0.5, 0.25, 0.0)),
+        ({"gradient_blur_px": 0.0, "pattern_blur_px": 0.0}, (0, 50), (0.0, 0.0)),
+    ],
+)
+def test_blurs_fall_in_the_last_steps_before_patience(options, steps, share):
+    climb = Climb(**options)
+    assert [climb.blur_share_at(step) for step in steps] == pytest.approx(share)
+
+
+def test_stimulus_that_gets_no_better_is_sharpened_before_its_steps_are_halved():
+    climber = climber_of(
+        Spy(lambda seen: seen.sum((1, 2, 3)) * 1e-9 + 5.0),
+        ramp_steps=0,
+        steps=100,
+        patience=3,
+        sharpen_steps=4,
+    )
+    shares, halvings = [], []
+    for _ in range(14):
+        climber.advance(1)
+        shares.append(round(float(climber.blur_share[0]), 3))
+        halvings.append(int(climber.halvings[0]))
+    # The first step is better than nothing, and so begins the wait.
+    assert shares == [1, 1, 1, 0.75, 0.5, 0.25, 0, 0, 0, 0, 0, 0, 0, 0]
+    assert halvings == [0] * 9 + [1] * 3 + [2] * 2
