@@ -138,10 +138,10 @@ def synthesize(
         A run folder: the set is saved in it, usable at any moment, and what was interrupted goes on
         there.
     seconds : float or Clock, optional
-        Time for searching and making stimuli, from when it is known what they are made for; of a
-        clock, from when that was started. Checks of what was made come after it. With a deadline
-        steps go where they pay most, and the set says how many each stimulus got; without one it is
-        a function of the seed.
+        Time for searching, making and checking stimuli, from when it is known what they are made
+        for; of a clock, from when that was started. With a deadline steps go where they pay most,
+        and the set says how many each stimulus got, which were checked and which targets had no
+        time; without one it is a function of the seed.
     progress : bool
         Show progress on stderr.
     command : str
@@ -183,7 +183,6 @@ def synthesize(
     )
     workshop = Workshop(twin, name, values, shown=progress)
     candidates = _candidates(values, workshop, given.natural)
-    workshop = dataclasses.replace(workshop, natural=_spectrum(workshop, given.natural))
     digests = _digests(choice, wanted, candidates, given)
     if folder is not None:
         if folder.is_finished(what, values.to_dict(), digests):
@@ -191,6 +190,7 @@ def synthesize(
             return StimulusSet.load(folder.path / what)
         parts = folder.parts(what, values.to_dict(), digests)
         workshop = dataclasses.replace(workshop, folder=parts.folder)
+    workshop = dataclasses.replace(workshop, natural=_spectrum(workshop, given.natural))
     provenance = {
         **identity,
         "package": f"insilico {insilico.__version__}",
@@ -387,7 +387,7 @@ def _make_and_save(
     made = make_set(workshop, order, clock, on_snapshot=keep)
     made.save(path)
     # What a deadline cut short, or left out, goes on with the same command.
-    is_whole = {target.objective.name for target in order.targets} == set(made.table["target"])
+    is_whole = not made.provenance["targets_without_time"] and made.table["is_checked"].all()
     if is_whole and not (made.table["status"] == "deadline").any():
         folder.close(name)
     return made

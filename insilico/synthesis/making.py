@@ -34,10 +34,14 @@ class Clock:
     ----------
     seconds : float or None
         From now; None is no deadline.
+    share : float
+        Of the whole time, where this clock is for a part of it.
 
     Attributes
     ----------
     asked_s : float or None
+        The seconds.
+    share : float
         The same.
 
     Raises
@@ -46,10 +50,10 @@ class Clock:
         If it is no number.
     """
 
-    def __init__(self, seconds: float | None = None) -> None:
+    def __init__(self, seconds: float | None = None, *, share: float = 1.0) -> None:
         if seconds is not None and math.isnan(seconds):
             raise StimulusError("the time for making stimuli is not a number; give seconds")
-        self.asked_s = seconds
+        self.asked_s, self.share = seconds, share
         self._end = None if seconds is None else time.monotonic() + seconds
 
     @property
@@ -61,6 +65,12 @@ class Clock:
     def left_s(self) -> float:
         """Seconds left; infinite without a deadline."""
         return float("inf") if self._end is None else self._end - time.monotonic()
+
+    def part(self, share: float) -> Clock:
+        """Return a clock for a share of the time left; this one where there is no deadline."""
+        if not self.has_deadline:
+            return self
+        return Clock(self.left_s * share, share=self.share * share)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -301,7 +311,8 @@ def _check_time(batch: Batch, first_steps: int, clock: Clock) -> None:
     if needed_s > left_s:
         neurons = len(batch.starts)
         raise StimulusError(
-            f"{max(left_s, 0):.1f} s are left, and the first {neurons} "
+            f"{max(left_s, 0):.1f} s are left for making, and the first {neurons} "
             f"{'stimulus takes' if neurons == 1 else 'stimuli take'} about {needed_s:.1f} s "
-            f"({first_steps} steps of {step_s:.2g} s); give at least that, or fewer ramp_steps"
+            f"({first_steps} steps of {step_s:.2g} s); give at least {needed_s / clock.share:.1f} "
+            "s in all, or fewer ramp_steps"
         )

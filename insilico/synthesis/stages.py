@@ -41,6 +41,9 @@ from insilico.twin.twin import Twin
 
 #: What is there so far is written down this often, so that it can be used at any moment.
 SNAPSHOT_S = 60.0
+#: Share of the time that is for making; the rest is for controls and checks, which take about 65
+#: passes a target (13 for each of five stimuli) where making takes up to 100 steps of three.
+MAKING_SHARE = 0.85
 #: Share of the time that centers get before the surrounds around them are made.
 CENTER_SHARE = 1 / 3
 
@@ -83,7 +86,8 @@ def make_set(
     order : Order
         What is wanted.
     clock : Clock
-        The time there is for making; searches and controls come beside it.
+        The time there is. With a deadline, what is asked of stimuli beside their responses is left
+        out where time has ended: ``is_checked`` of the table says where it was not.
     on_snapshot : callable, optional
         Given what there is so far, about once a minute.
 
@@ -103,8 +107,9 @@ def make_set(
     making = _Making(workshop, order, clock, on_snapshot)
     region = workshop.protocol.region
     found = making.search_all("center" if region == "surround" else region)
+    clock = clock.part(MAKING_SHARE)
     if region == "surround":
-        centers = making.centers(found)
+        centers = making.centers(found, clock.part(CENTER_SHARE))
         regions = {
             target.objective.name: target.region(
                 "surround", workshop.protocol, workshop.screen
@@ -218,14 +223,12 @@ class _Making:
             if _score(entry) > _score(best[_key(entry)])
         }
 
-    def centers(self, found: Sequence[Entry]) -> dict[str, Entry]:
+    def centers(self, found: Sequence[Entry], clock: Clock) -> dict[str, Entry]:
         """Return what stays in the disc while surrounds are made, by target."""
         source = self._protocol.surround_center
         if source != "exciting":
             return {e.objective.name: e for e in found if e.stimulus_class == source}
         objectives = [target.exciting for target in self._order.targets]
-        left_s = self._clock.left_s
-        clock = Clock(left_s * CENTER_SHARE) if self._clock.has_deadline else self._clock
         made = self._climb("center", objectives, self.regions("center"), 1, clock)
         return {entry.objective.name: entry for entry in made}
 
@@ -282,16 +285,23 @@ class _Making:
         ]
         place = {target.objective.name: i for i, target in enumerate(self._order.targets)}
         entries = sorted([*centers, *made, *linked], key=lambda entry: place[entry.objective.name])
-        return self._assemble(entries, checks=self._check)
+        had_time = {entry.objective.name for entry in entries}
+        left = [name for name in place if name not in had_time]
+        return self._assemble(entries, checks=self._check, further={"targets_without_time": left})
 
     def _check(self, entries: Sequence[Entry], scorer: Scorer) -> pd.DataFrame:
         """Return what is asked of finished stimuli beside their responses, one row each."""
         workshop = self._workshop
         references = {each.frame_count: each for each in workshop.references}
-        columns = [
-            transfer(entries, self._order.transfer, scorer),
-            behavior_sensitivity(entries, scorer),
-            gaze_sensitivity(entries, scorer),
+        is_checked = self._clock.left_s > 0
+        columns = [pd.DataFrame({"is_checked": [is_checked] * len(entries)})]
+        if is_checked:
+            columns += [
+                transfer(entries, self._order.transfer, scorer),
+                behavior_sensitivity(entries, scorer),
+                gaze_sensitivity(entries, scorer),
+            ]
+        columns += [
             diversity(entries, responses_to(entries, scorer)),
             frequency_columns(entries, self._screen),
             spectrum_columns(entries, list(references.values())),
@@ -407,13 +417,19 @@ class _Making:
             self._on_snapshot(StimulusSet.concatenate(parts))
             self._snapshot_at = time.monotonic()
 
-    def _assemble(self, entries: Sequence[Entry], checks: Checks | None = None) -> StimulusSet:
+    def _assemble(
+        self,
+        entries: Sequence[Entry],
+        *,
+        checks: Checks | None = None,
+        further: Mapping[str, Any] | None = None,
+    ) -> StimulusSet:
         return assemble(
             entries,
             self._workshop.scorer,
             checks=checks,
             protocol=self._protocol.to_dict(),
-            provenance=self._order.provenance,
+            provenance={**self._order.provenance, **(further or {})},
         )
 
 

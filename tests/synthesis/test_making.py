@@ -9,7 +9,7 @@ import torch
 from planted_twins import SMALL_SCREEN, gabor, linear_twin, make, planted_fields
 
 from insilico.errors import RunFolderError, StimulusError
-from insilico.synthesis import StimulusSet, making
+from insilico.synthesis import StimulusSet, making, stages
 from insilico.synthesis.climbing import Climber, Start
 from insilico.synthesis.kept import keep, kept
 from insilico.synthesis.making import Batch, Clock, make_all
@@ -165,13 +165,15 @@ def test_time_left_over_is_not_waited_for(watch):
 @pytest.mark.parametrize("seconds", [5.0, 0.0, -3.0])
 def test_deadline_too_short_for_the_first_batch_says_what_would_suffice(watch, seconds):
     batches, _ = batches_of(watch, [[1.0] * 20] * 2)
-    words = rf"{max(seconds, 0):.1f} s are left, and the first 1 stimulus takes about 8.0 s \(8 "
+    words = (
+        rf"{max(seconds, 0):.1f} s are left for making, and the first 1 stimulus takes about 8.0 s"
+        r" \(8 steps of 1 s\); give at least 16.0 s in all, or fewer ramp_steps"
+    )
 
-    with pytest.raises(StimulusError, match=words) as caught:
-        make_all(batches, steps=20, first_steps=8, clock=Clock(seconds))
-    assert "give at least that, or fewer ramp_steps" in str(caught.value)
+    with pytest.raises(StimulusError, match=words):
+        make_all(batches, steps=20, first_steps=8, clock=Clock(2 * seconds).part(0.5))
     batches, _ = batches_of(watch, [[1.0] * 20] * 2)
-    make_all(batches, steps=20, first_steps=8, clock=Clock(8.0))
+    make_all(batches, steps=20, first_steps=8, clock=Clock(16.0).part(0.5))
 
 
 def test_what_has_begun_goes_on_however_little_time_there_is(watch, tmp_path):
@@ -335,7 +337,7 @@ def test_set_with_a_deadline_says_what_each_got_and_goes_on_to_the_set_without_o
     few = {**FEW, "steps": 30, "patience": 0, "goals": ("excite", "inhibit")}
     whole = make(twin, **few)
 
-    hurried = make(twin, "0:3", out=tmp_path / "run", seconds=50.0, **few)
+    hurried = make(twin, "0:3", out=tmp_path / "run", seconds=50.0 / stages.MAKING_SHARE, **few)
     assert hurried.table["target"].nunique() == 3
     assert hurried.table["steps"].min() >= 5
     is_done = hurried.table["steps"] == 30
@@ -351,15 +353,36 @@ def test_set_with_a_deadline_says_what_each_got_and_goes_on_to_the_set_without_o
 
 @pytest.mark.usefixtures("second_a_step")
 def test_set_in_too_little_time_has_the_most_important_targets(twin, tmp_path):
-    made = make(twin, [2, 0, 1], out=tmp_path / "run", seconds=13.0, **FEW)
+    made = make(twin, [2, 0, 1], out=tmp_path / "run", seconds=13.0 / stages.MAKING_SHARE, **FEW)
 
     assert made.table["neuron"].tolist() == [2, 0, 1]
     assert made.table["steps"].tolist() == [7, 5, 1]
-    fewer = make(twin, [2, 0, 1], seconds=8.0, **FEW)
+    assert made.table["is_checked"].all()
+    fewer = make(twin, [2, 0, 1], seconds=8.0 / stages.MAKING_SHARE, **FEW)
     assert fewer.table["neuron"].tolist() == [2, 0]
+    assert fewer.provenance["targets_without_time"] == ["neuron 1"]
+
+
+@pytest.mark.usefixtures("second_a_step")
+def test_checks_that_time_does_not_suffice_for_are_left_out_and_made_up_for(
+    twin, tmp_path, monkeypatch
+):
+    """Making takes all the time there is; the same command, given more, asks the rest."""
+    monkeypatch.setattr(stages, "MAKING_SHARE", 1.0)
+    options = {**FEW, "patience": 0}
+    whole = make(twin, "0:2", **options)
+    hurried = make(twin, "0:2", out=tmp_path / "run", seconds=24.0, **options)
+
+    assert hurried.table["steps"].tolist() == [12, 12]
+    assert not hurried.table["is_checked"].any()
+    assert hurried.provenance["targets_without_time"] == []
+    assert "gaze_robustness_1px" not in hurried.table
+    made = make(twin, "0:2", out=tmp_path / "run", **options)
+    assert made.table["is_checked"].all()
+    assert_same_set(made, whole)
 
 
 @pytest.mark.usefixtures("second_a_step")
 def test_set_in_no_time_is_refused(twin):
-    with pytest.raises(StimulusError, match=r"2.0 s are left.* takes about 5.0 s \(5 steps"):
+    with pytest.raises(StimulusError, match=r"1.7 s are left.* takes about 5.0 s \(5 steps"):
         make(twin, seconds=2.0, **FEW)
