@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -53,3 +53,31 @@ class Entry:
     curve: np.ndarray[Any, np.dtype[np.float32]] = dataclasses.field(
         default_factory=lambda: np.empty(0, np.float32)
     )
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What it is made for: name and goal of its objective."""
+        return self.objective.name, self.objective.goal
+
+    @property
+    def score(self) -> float:
+        """The signed score of what was made or found; nothing is worse than none."""
+        return float(self.details.get("score", -np.inf))
+
+
+def best_of(made: Sequence[Entry], *, all_goals: bool = False) -> list[Entry]:
+    """Return the best restart of each target: the one with the highest score at its contrast.
+
+    Parameters
+    ----------
+    made : sequence of Entry
+        What was made; without ``all_goals`` only what excites counts.
+    all_goals : bool
+        Whether to return one for each goal.
+    """
+    best: dict[tuple[str, str], Entry] = {}
+    for entry in made:
+        counts = all_goals or entry.objective.goal == "excite"
+        if counts and (entry.key not in best or entry.score > best[entry.key].score):
+            best[entry.key] = entry
+    return list(best.values())

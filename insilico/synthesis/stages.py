@@ -8,31 +8,20 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from insilico.errors import StimulusError
 from insilico.synthesis.assembly import Checks, assemble, neurons_of, present
-from insilico.synthesis.checks import (
-    behavior_sensitivity,
-    center_share,
-    check_twins,
-    diversity,
-    frequency_columns,
-    gaze_sensitivity,
-    responses_to,
-    spectrum_columns,
-    transfer,
-)
+from insilico.synthesis.checks import check_twins
 from insilico.synthesis.climbing import Start
 from insilico.synthesis.controls import has_donor, noise_control, swap_controls
-from insilico.synthesis.entries import Entry
+from insilico.synthesis.entries import Entry, best_of
+from insilico.synthesis.final_checks import checks_of
 from insilico.synthesis.finding import Wanted
 from insilico.synthesis.identity import stimulus_id
 from insilico.synthesis.making import Clock, Made
 from insilico.synthesis.objectives import CLASS_OF_GOAL, Objective
 from insilico.synthesis.pattern_checks import as_movie
 from insilico.synthesis.regions import Region
-from insilico.synthesis.scoring import Scorer
 from insilico.synthesis.sources import Candidates
 from insilico.synthesis.stimulus_set import StimulusSet
 from insilico.synthesis.targets import Target
@@ -165,19 +154,19 @@ class _Making:
         """
         objectives = [objective for objective, _ in self._wanted(regions)]
         made = self._climb(stage, objectives, regions, self._protocol.restarts, clock)
-        best = {_key(entry): entry for entry in best_of(made, all_goals=True)}
+        best = {entry.key: entry for entry in best_of(made, all_goals=True)}
         ahead: dict[tuple[str, str], Entry] = {}
         for entry in map(self._penalized, found):
-            rival = ahead.get(_key(entry), best.get(_key(entry)))
-            if rival is not None and _score(entry) > _score(rival):
-                ahead[_key(entry)] = entry
+            rival = ahead.get(entry.key, best.get(entry.key))
+            if rival is not None and entry.score > rival.score:
+                ahead[entry.key] = entry
         better = self._climb_from(f"{stage}-again", ahead, best, clock)
         made = [better.get(id(entry), entry) for entry in made]
-        reached = {_key(entry): _score(entry) for entry in best_of(made, all_goals=True)}
-        behind = {key for key, entry in ahead.items() if _score(entry) > reached[key]}
+        reached = {entry.key: entry.score for entry in best_of(made, all_goals=True)}
+        behind = {key for key, entry in ahead.items() if entry.score > reached[key]}
         return [
             dataclasses.replace(entry, status="below_control")
-            if entry.status == "ok" and _key(entry) in behind
+            if entry.status == "ok" and entry.key in behind
             else entry
             for entry in made
         ]
@@ -186,7 +175,7 @@ class _Making:
         """Return what was found with the score that it would have been climbed to with."""
         frames = as_movie(found)[: self._workshop.free_frames]
         penalty = self._workshop.penalty(found.objective, found.region, frames)
-        details = {**found.details, "score": _score(found) - penalty}
+        details = {**found.details, "score": found.score - penalty}
         return dataclasses.replace(found, details=details)
 
     def _climb_from(
@@ -214,14 +203,17 @@ class _Making:
             for key, entry in ahead.items()
         ]
         made = [
-            self._entry(each, {"started_from": ahead[_key_of(each.start.objective)].stimulus_class})
+            self._entry(
+                each,
+                {
+                    "started_from": ahead[
+                        each.start.objective.name, each.start.objective.goal
+                    ].stimulus_class
+                },
+            )
             for each in self._workshop.make(stage, starts, clock, climb=climb)
         ]
-        return {
-            id(best[_key(entry)]): entry
-            for entry in made
-            if _score(entry) > _score(best[_key(entry)])
-        }
+        return {id(best[entry.key]): entry for entry in made if entry.score > best[entry.key].score}
 
     def centers(self, found: Sequence[Entry], clock: Clock) -> dict[str, Entry]:
         """Return what stays in the disc while surrounds are made, by target."""
@@ -275,46 +267,21 @@ class _Making:
         self, centers: Sequence[Entry], made: Sequence[Entry], controls: Sequence[Entry]
     ) -> StimulusSet:
         """Return the set, target by target: centers, what was made, and what controls that."""
-        best = {(e.objective.name, e.objective.goal): e for e in best_of(made, all_goals=True)}
+        best = {entry.key: entry for entry in best_of(made, all_goals=True)}
         linked = [
             control
             if "control_of" in control.details
-            else self._controlling(control, best[control.objective.name, control.objective.goal])
+            else self._controlling(control, best[control.key])
             for control in controls
-            if (control.objective.name, control.objective.goal) in best
+            if control.key in best
         ]
         place = {target.objective.name: i for i, target in enumerate(self._order.targets)}
         entries = sorted([*centers, *made, *linked], key=lambda entry: place[entry.objective.name])
         had_time = {entry.objective.name for entry in entries}
         left = [name for name in place if name not in had_time]
-        return self._assemble(entries, checks=self._check, further={"targets_without_time": left})
-
-    def _check(self, entries: Sequence[Entry], scorer: Scorer) -> pd.DataFrame:
-        """Return what is asked of finished stimuli beside their responses, one row each."""
-        workshop = self._workshop
-        references = {each.frame_count: each for each in workshop.references}
-        is_checked = self._clock.left_s > 0
-        columns = [pd.DataFrame({"is_checked": [is_checked] * len(entries)})]
-        if is_checked:
-            columns += [
-                transfer(entries, self._order.transfer, scorer),
-                behavior_sensitivity(entries, scorer),
-                gaze_sensitivity(entries, scorer),
-            ]
-        columns += [
-            diversity(entries, responses_to(entries, scorer)),
-            frequency_columns(entries, self._screen),
-            spectrum_columns(entries, list(references.values())),
-        ]
-        shares = [
-            center_share(entry, *self._place(entry.objective), gray_level=self._screen.gray)
-            for entry in entries
-        ]
-        return pd.concat([*columns, pd.DataFrame({"center_share": shares})], axis=1)
-
-    def _place(self, objective: Objective) -> tuple[float, float]:
-        target = self._target(objective)
-        return target.x_px, target.y_px
+        order = self._order
+        checks = checks_of(self._workshop, order.targets, order.transfer, self._clock)
+        return self._assemble(entries, checks=checks, further={"targets_without_time": left})
 
     def _wanted_sources(self) -> list[str]:
         """Return the candidates that are searched first: all, or what makes the center."""
@@ -431,36 +398,3 @@ class _Making:
             protocol=self._protocol.to_dict(),
             provenance={**self._order.provenance, **(further or {})},
         )
-
-
-def best_of(made: Sequence[Entry], *, all_goals: bool = False) -> list[Entry]:
-    """Return the best restart of each target: the one with the highest score at its contrast.
-
-    Parameters
-    ----------
-    made : sequence of Entry
-        What was made; without ``all_goals`` only what excites counts.
-    all_goals : bool
-        Whether to return one for each goal.
-    """
-    best: dict[tuple[str, str], Entry] = {}
-    for entry in made:
-        if entry.objective.goal != "excite" and not all_goals:
-            continue
-        key = (entry.objective.name, entry.objective.goal)
-        if key not in best or entry.details["score"] > best[key].details["score"]:
-            best[key] = entry
-    return list(best.values())
-
-
-def _key(entry: Entry) -> tuple[str, str]:
-    return _key_of(entry.objective)
-
-
-def _key_of(objective: Objective) -> tuple[str, str]:
-    return objective.name, objective.goal
-
-
-def _score(entry: Entry) -> float:
-    """Return the signed score of what was made or found; nothing is worse than none."""
-    return float(entry.details.get("score", -np.inf))
