@@ -12,6 +12,7 @@ import cyclopts
 if TYPE_CHECKING:
     from insilico.recordings import CachedRecording
     from insilico.results import Result
+    from insilico.synthesis import Sources
     from insilico.synthesis.protocol import SynthesisProtocol
     from insilico.synthesis.sources import Candidates
     from insilico.synthesis.stimulus_set import StimulusSet
@@ -26,6 +27,8 @@ def generate(
     neurons: str | None = None,
     best: int | None = None,
     population: bool = False,
+    against: str | None = None,
+    weights: Path | None = None,
     mouse: str | None = None,
     fields: Path | None = None,
     natural: Path | None = None,
@@ -59,6 +62,10 @@ def generate(
         their receptive fields.
     population : bool
         One stimulus for all of them together.
+    against : str, optional
+        Such as 5,6,7: one stimulus that drives the --neurons and not these.
+    weights : Path, optional
+        A CSV file with the columns neuron and weight: how the neurons of the --population weigh.
     mouse : str, optional
         May be left out where there is one.
     fields : Path, optional
@@ -89,12 +96,17 @@ def generate(
     """
     import insilico
     from insilico.cli.run import tell_assumptions, tell_quality
+    from insilico.cli.selection import check_together, make_selection
     from insilico.experiments.protocols import parse_overrides
-    from insilico.synthesis import ChoiceRule, Selection, Sources
+    from insilico.synthesis import ChoiceRule
     from insilico.synthesis.generate import read_synthesis_protocol
     from insilico.synthesis.making import Clock
 
+    check_together(
+        neurons=neurons, against=against, best=best, population=population, weights=weights
+    )
     values = read_synthesis_protocol(what, protocol, parse_overrides(set_ or []))
+    rule = ChoiceRule(on_bad_fit=bad_fits)
     seconds = _seconds(minutes, by)
     # A time of day comes however long loading and receptive fields take.
     time_left = None if by is None else Clock(seconds)
@@ -103,20 +115,30 @@ def generate(
     tell_assumptions(twin, mouse)
     tell_quality(twin)
     name = twin.mouse(mouse).name
-    cached = None if recording is None else _recording(recording, name)
-    sources = Sources(
-        results={} if fields is None else _results(fields, twin),
-        reliability=None
-        if cached is None or best is None
-        else _reliability(twin, cached, name, least_repeats),
-        natural=_natural(values, twin, name, natural, cached),
-        transfer={column: insilico.load(each, device=device) for column, each in others.items()},
+    # Mistakes in names come before what takes long: other models, images, recordings.
+    selection = make_selection(
+        len(twin.mouse(name).neurons),
+        rule,
+        neurons=neurons,
+        against=against,
+        best=best,
+        population=population,
+        weights=weights,
     )
-    rule = ChoiceRule(on_bad_fit=bad_fits)
+    sources = _sources(
+        twin,
+        name,
+        values,
+        fields=fields,
+        natural=natural,
+        recording=recording,
+        transfer={column: insilico.load(each, device=device) for column, each in others.items()},
+        least_repeats=None if best is None else least_repeats,
+    )
     made = insilico.synthesize(
         twin,
         what,
-        Selection(neurons, best=best, is_population=population, rule=rule),
+        selection,
         protocol=values,
         mouse=name,
         sources=sources,
@@ -178,6 +200,34 @@ def _seconds(minutes: float | None, by: str | None) -> float | None:
     if then <= now:
         then += datetime.timedelta(days=1)
     return (then - now).total_seconds()
+
+
+def _sources(
+    twin: Twin,
+    mouse: str,
+    protocol: SynthesisProtocol,
+    *,
+    fields: Path | None,
+    natural: Path | None,
+    recording: Path | None,
+    transfer: dict[str, Twin],
+    least_repeats: int | None,
+) -> Sources:
+    """Return what synthesis builds on; reliabilities only where presentations are counted."""
+    from insilico.synthesis import Sources
+
+    results = {} if fields is None else _results(fields, twin)
+    # A folder is looked into before a recording is decoded, which can take long.
+    found = None if natural is None else _natural(protocol, twin, mouse, natural, None)
+    cached = None if recording is None else _recording(recording, mouse)
+    return Sources(
+        results=results,
+        reliability=None
+        if cached is None or least_repeats is None
+        else _reliability(twin, cached, mouse, least_repeats),
+        natural=_natural(protocol, twin, mouse, None, cached) if natural is None else found,
+        transfer=transfer,
+    )
 
 
 def _results(run: Path, twin: Twin) -> dict[str, Result]:

@@ -181,11 +181,8 @@ def population_target(
         If a neuron has no weight.
     """
     neurons = chosen["neuron"].astype(int).tolist()
-    if weights is not None and (missing := set(neurons) - set(weights)):
-        raise NeuronError(
-            f"the population has no weight for neuron {min(missing)}; give one for each neuron, or "
-            "leave the weights out"
-        )
+    if weights is not None:
+        check_weights(neurons, weights)
     values = None if weights is None else [weights[index] for index in neurons]
     placed = chosen[np.isfinite(chosen["x_px"]) & np.isfinite(chosen["y_px"])]
     return Target(
@@ -194,3 +191,18 @@ def population_target(
         float(np.round(placed["y_px"].mean())),
         float(placed["diameter_deg"].median() if len(placed) else chosen["diameter_deg"].median()),
     )
+
+
+def check_weights(neurons: Sequence[int], weights: Mapping[int, float]) -> None:
+    """Refuse weights of a population that lack a neuron.
+
+    Raises
+    ------
+    NeuronError
+        If they do.
+    """
+    if missing := set(neurons) - set(weights):
+        raise NeuronError(
+            f"the population has no weight for neuron {min(missing)}; give one for each neuron, or "
+            "leave the weights out"
+        )

@@ -135,6 +135,71 @@ def test_mistakes_are_one_sentence(refused, tmp_path, options, message):
     assert message in refused("generate", "mei", *IMAGES, *options, "--out", tmp_path / "run")
 
 
+def test_one_group_against_another_is_a_stimulus_of_their_difference(insilico, tmp_path):
+    options = ["--against", "5,6", "--set", "controls=[]", "--out", tmp_path]
+    ran = insilico("generate", "mei", *IMAGES, *options)
+    assert ran.returncode == 0, ran.stderr
+    stimuli = StimulusSet.load(tmp_path / "mei")
+    assert stimuli.table["target"].tolist() == ["3 neurons against 2"]
+    responses = package.load("simulated-v1-image").respond(stimuli.frames, neurons="0:7").values
+    difference = responses[:, :3].mean(1) - responses[:, 5:7].mean(1)
+    np.testing.assert_allclose(difference, stimuli.table["response"], rtol=1e-4, atol=1e-5)
+
+
+def test_a_population_is_weighted_as_a_file_says(insilico, tmp_path):
+    weights = tmp_path / "weights.csv"
+    weights.write_text("neuron, weight, note\n1,0.5,a\n0,2,b\n2,-1,c\n40,9,another\n")
+    options = ["--population", "--weights", weights, "--set", "controls=[]"]
+    ran = insilico("generate", "mei", *IMAGES, *options, "--out", tmp_path / "run")
+    assert ran.returncode == 0, ran.stderr
+    stimuli = StimulusSet.load(tmp_path / "run" / "mei")
+    responses = package.load("simulated-v1-image").respond(stimuli.frames, neurons="0:3").values
+    weighted = responses @ np.array([2, 0.5, -1])
+    np.testing.assert_allclose(weighted, stimuli.table["response"], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--neurons", "0:3", "--against", "5", "--best", "2"], "--against and --best were both"),
+        (["--neurons", "0:3", "--against", "5", "--population"], "--against and --population"),
+        (["--against", "5"], "--against was given without --neurons"),
+        (["--neurons", "0:3", "--against", "2,5"], "neuron 2 is in both --neurons and --against"),
+        (["--neurons", "0:3", "--against", "5000"], "names a neuron that does not exist"),
+        (["--neurons", "0:3", "--weights", "weights.csv"], "--weights was given without"),
+        (["--best", "0"], "--best is 0; give 1 or more"),
+    ],
+)
+def test_groups_that_make_no_sense_are_refused(refused, tmp_path, options, message):
+    command = ["generate", "mei", "--model", "simulated-v1-image", *options]
+    assert message in refused(*command, "--out", tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "weights.csv cannot be read (No such file or directory)"),
+        ("", "cannot be read (No columns to parse"),
+        ("neuron,share\n0,1\n", "have no column weight; give a CSV file with the columns"),
+        ("neuron,weight\n0,1\n1,nan\n2,1\n", "the weight of neuron 1 in"),
+        ("neuron,weight\n0,1\n1,inf\n2,1\n", "is inf; give a finite number"),
+        ("neuron,weight\n0,1\n1,much\n2,1\n", "is much; give a finite number"),
+        ("neuron,weight\n0,1\n1.5,1\n2,1\n", "a weight for neuron 1.5, which does not exist"),
+        ("neuron,weight\n0,1\n-1,1\n2,1\n", "a weight for neuron -1, which does not exist"),
+        ("neuron,weight\n0,1\n1,1\n1,2\n", "has two weights for neuron 1"),
+        ("neuron,weight\n0,1\n2,1\n", "the population has no weight for neuron 1"),
+        ("neuron,weight\n0,0\n1,0\n2,0\n", "gives no neuron a weight other than 0"),
+    ],
+)
+def test_weights_that_cannot_be_used_are_refused(refused, tmp_path, content, message):
+    path = tmp_path / "weights.csv"
+    if content is not None:
+        path.write_text(content)
+    options = ["--population", "--weights", path, "--out", tmp_path / "run"]
+    assert message in refused("generate", "mei", *IMAGES, *options)
+
+
 def test_movies_of_a_model_of_images_are_refused(refused, tmp_path):
     assert "a model of images" in refused("generate", "mev", *IMAGES, "--out", tmp_path / "run")
 
