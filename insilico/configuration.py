@@ -12,9 +12,17 @@ from typing import Any
 
 from insilico.errors import InsilicoError
 
+#: Keys that a message about an unknown one names where a list of all would be long.
+SIMILAR_KEYS = 3
+
 
 def build(
-    kind: type[Any], values: Mapping[str, Any], *, what: str, error: type[InsilicoError]
+    kind: type[Any],
+    values: Mapping[str, Any],
+    *,
+    what: str,
+    error: type[InsilicoError],
+    listed_in: str = "",
 ) -> Any:
     """Build a dataclass from plain values, as files and command lines hold them.
 
@@ -28,6 +36,8 @@ def build(
         What is built, for messages: "the protocol", "the recipe's [training]".
     error : type
         Class of the errors.
+    listed_in : str
+        Where all keys can be read, for a message in place of a long list.
 
     Returns
     -------
@@ -38,16 +48,13 @@ def build(
     ------
     InsilicoError
         Of class ``error``, if a key is unknown, missing or of the wrong type; the message names the
-        key, the value, what is allowed and, for an unknown key, the nearest one.
+        key, the value, what is allowed and, for an unknown key, the nearest ones.
     """
     hints = typing.get_type_hints(kind)
     fields = [field for field in dataclasses.fields(kind) if field.init]
     names = [field.name for field in fields]
     if unknown := sorted(set(values) - set(names)):
-        raise error(
-            f"{what} has no key {unknown[0]!r}; {nearest(unknown[0], names)}its keys are "
-            f"{', '.join(sorted(names))}"
-        )
+        raise error(f"{what} has no key {unknown[0]!r}; {known_keys(unknown[0], names, listed_in)}")
     needed = {
         field.name
         for field in fields
@@ -108,8 +115,19 @@ def describe(hint: Any) -> str:
     return names.get(hint, str(hint))
 
 
-def parse_assignments(assignments: Sequence[str], *, error: type[InsilicoError]) -> dict[str, Any]:
+def parse_assignments(
+    assignments: Sequence[str], *, error: type[InsilicoError], option: str = "--set"
+) -> dict[str, Any]:
     """Read ``key=value`` texts, the values in TOML, with quotes around text optional.
+
+    Parameters
+    ----------
+    assignments : sequence of str
+        The texts.
+    error : type
+        Class of the errors.
+    option : str
+        What they were given to, for messages.
 
     Raises
     ------
@@ -120,7 +138,7 @@ def parse_assignments(assignments: Sequence[str], *, error: type[InsilicoError])
     for assignment in assignments:
         key, equals, text = assignment.partition("=")
         if not equals:
-            raise error(f"--set {assignment!r} was not understood; write key=value")
+            raise error(f"{option} {assignment!r} was not understood; write key=value")
         try:
             value = tomllib.loads(f"value = {text}")["value"]
         except tomllib.TOMLDecodeError:
@@ -129,10 +147,17 @@ def parse_assignments(assignments: Sequence[str], *, error: type[InsilicoError])
     return values
 
 
-def nearest(name: str, names: Sequence[str]) -> str:
-    """Return "did you mean …? " for the most similar name, or nothing."""
-    close = difflib.get_close_matches(name, names, n=1)
-    return f"did you mean {close[0]!r}? " if close else ""
+def nearest(name: str, names: Sequence[str], *, most: int = 1) -> str:
+    """Return "did you mean …? " for the most similar names, or nothing."""
+    close = difflib.get_close_matches(name, names, n=most)
+    return f"did you mean {' or '.join(map(repr, close))}? " if close else ""
+
+
+def known_keys(key: str, names: Sequence[str], listed_in: str = "") -> str:
+    """Return what a message says of keys: those like an unknown one, and all or where they are."""
+    if listed_in:
+        return f"{nearest(key, names, most=SIMILAR_KEYS)}{listed_in} lists its keys"
+    return f"{nearest(key, names)}its keys are {', '.join(sorted(names))}"
 
 
 def to_plain(values: Any) -> dict[str, Any]:

@@ -49,6 +49,15 @@ def test_what_does_not_fit_is_refused_with_what_does(values, message):
         make(**values)
 
 
+def test_keys_like_an_unknown_one_take_the_place_of_a_list_that_is_elsewhere():
+    told = "has no key 'size'; did you mean 'sizes'\\? help lists its keys$"
+    with pytest.raises(RecipeError, match=told):
+        build(Options, {"size": 1}, what="it", error=RecipeError, listed_in="help")
+    told = "has no key 'shine'; did you mean 'sizes' or 'shape'\\? help lists its keys$"
+    with pytest.raises(RecipeError, match=told):
+        build(Options, {"shine": 1}, what="it", error=RecipeError, listed_in="help")
+
+
 def test_plain_values_build_the_same_options_again():
     options = Options(3, sizes=(1.0, 2.0))
     assert to_plain(options) == {

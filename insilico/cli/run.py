@@ -284,8 +284,9 @@ def _overrides_by_experiment(
 
 def _experiments_with(key: str, fields: Mapping[str, set[str]]) -> list[str]:
     """Return the experiments that a key, or experiment.key, is meant for."""
-    from insilico.configuration import nearest
+    from insilico.configuration import SIMILAR_KEYS, nearest
     from insilico.errors import ProtocolError
+    from insilico.experiments.protocols import file_of
 
     experiment, dot, field = key.rpartition(".")
     if dot and experiment not in fields:
@@ -299,8 +300,9 @@ def _experiments_with(key: str, fields: Mapping[str, set[str]]) -> list[str]:
         whose = (
             f"the protocol of {experiment} has no such key" if dot else "no protocol has that key"
         )
+        where = file_of(next(iter(among)) if len(among) == 1 else None)
         raise ProtocolError(
-            f"--set {key}: {whose}; {nearest(field, known)}the keys are {', '.join(known)}"
+            f"--set {key}: {whose}; {nearest(field, known, most=SIMILAR_KEYS)}{where} lists them"
         )
     return found
 

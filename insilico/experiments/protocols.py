@@ -148,9 +148,18 @@ def build_protocol(protocol_type: type[ProtocolType], values: Mapping[str, Any])
         If a key is unknown, missing or of the wrong type.
     """
     built: ProtocolType = configuration.build(
-        protocol_type, values, what="the protocol", error=ProtocolError
+        protocol_type,
+        values,
+        what="the protocol",
+        error=ProtocolError,
+        listed_in=file_of(values.get("experiment")),
     )
     return built
+
+
+def file_of(experiment: Any) -> str:
+    """Return what messages call the file with all keys of an experiment."""
+    return f"experiments/{experiment or 'NAME'}.toml"
 
 
 def parse_overrides(assignments: Sequence[str]) -> dict[str, Any]:

@@ -1,10 +1,13 @@
 import dataclasses
 import math
+import re
 from typing import Literal
 
 import pytest
 
+from insilico import catalog
 from insilico.errors import CatalogError, ProtocolError
+from insilico.experiments import EXPERIMENTS, find_experiment
 from insilico.experiments.protocols import (
     Protocol,
     build_protocol,
@@ -12,6 +15,7 @@ from insilico.experiments.protocols import (
     read_protocol,
     require,
 )
+from insilico.synthesis.protocol import SynthesisProtocol
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,7 +85,7 @@ def test_file_is_read_and_overrides_replace_its_values(path):
     [
         (
             {"cuont": 3},
-            "no key 'cuont'; did you mean 'count'. its keys are count, experiment, goal",
+            "no key 'cuont'; did you mean 'count'. experiments/size.toml lists its keys",
         ),
         ({"count": 3.5}, "count is 3.5; give a whole number"),
         ({"count": True}, "count is True; give a whole number"),
@@ -97,6 +101,22 @@ def test_file_is_read_and_overrides_replace_its_values(path):
 def test_value_that_does_not_fit_is_refused(change, message):
     with pytest.raises(ProtocolError, match=message):
         build_protocol(SizeProtocol, {**VALUES, **change})
+
+
+def test_several_keys_like_an_unknown_one_are_named_and_no_others():
+    with pytest.raises(ProtocolError, match=r"no key 'level'; did you mean 'levels'. exp"):
+        build_protocol(SizeProtocol, {**VALUES, "level": 3})
+    with pytest.raises(ProtocolError, match=r"no key 'color'; experiments/size.toml lists"):
+        build_protocol(SizeProtocol, {**VALUES, "color": 3})
+
+
+@pytest.mark.parametrize("name", [*EXPERIMENTS, "mei", "mev"])
+def test_the_default_file_of_an_experiment_names_every_key(name):
+    is_made = name not in EXPERIMENTS
+    kind = SynthesisProtocol if is_made else find_experiment(name).protocol_type
+    text = catalog.find("experiments", name).read_text()
+    for field in dataclasses.fields(kind):
+        assert re.search(rf"\b{field.name}\b", text), field.name
 
 
 def test_missing_key_is_named():
