@@ -35,6 +35,7 @@ def generate(
     recording: Path | None = None,
     transfer: list[str] | None = None,
     least_repeats: int = 5,
+    rule: list[str] | None = None,
     bad_fits: Literal["refuse", "flag", "leave_out"] = "refuse",
     protocol: Path | str | None = None,
     set_: Annotated[list[str] | None, cyclopts.Parameter(name="--set")] = None,
@@ -80,6 +81,10 @@ def generate(
         Other models of the same neurons, which are shown what was made.
     least_repeats : int
         Presentations that a recorded stimulus needs to tell which neurons are reliable.
+    rule : list of str, optional
+        key=value, a threshold that neurons are chosen by: least_trial_reliability,
+        least_prediction_correlation, least_field_reliability or least_coverage. Neurons you named
+        are not left out for being unreliable, only flagged in the choice.
     bad_fits : str
         What happens to neurons you named without a usable receptive field, where a disc needs one.
     protocol : Path, optional
@@ -96,9 +101,8 @@ def generate(
     """
     import insilico
     from insilico.cli.run import tell_assumptions, tell_quality
-    from insilico.cli.selection import check_together, make_selection
+    from insilico.cli.selection import check_together, make_rule, make_selection, tell_idle
     from insilico.experiments.protocols import parse_overrides
-    from insilico.synthesis import ChoiceRule
     from insilico.synthesis.generate import read_synthesis_protocol
     from insilico.synthesis.making import Clock
 
@@ -106,7 +110,8 @@ def generate(
         neurons=neurons, against=against, best=best, population=population, weights=weights
     )
     values = read_synthesis_protocol(what, protocol, parse_overrides(set_ or []))
-    rule = ChoiceRule(on_bad_fit=bad_fits)
+    thresholds = make_rule(rule or [], bad_fits)
+    tell_idle(rule or [], best=best, recording=recording, region=values.region)
     seconds = _seconds(minutes, by)
     # A time of day comes however long loading and receptive fields take.
     time_left = None if by is None else Clock(seconds)
@@ -118,7 +123,7 @@ def generate(
     # Mistakes in names come before what takes long: other models, images, recordings.
     selection = make_selection(
         len(twin.mouse(name).neurons),
-        rule,
+        thresholds,
         neurons=neurons,
         against=against,
         best=best,

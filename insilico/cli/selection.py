@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -54,6 +55,53 @@ def check_together(
                 f"--against and {name} were both given, and a difference is of all neurons named "
                 "in --neurons and --against; leave one of the two out"
             )
+
+
+def make_rule(assignments: Sequence[str], bad_fits: str) -> ChoiceRule:
+    """Return what a neuron must have.
+
+    Parameters
+    ----------
+    assignments : sequence of str
+        ``key=value`` of thresholds.
+    bad_fits : {"refuse", "flag", "leave_out"}
+        What happens to named neurons without a usable receptive field.
+
+    Raises
+    ------
+    ProtocolError
+        If a key is unknown, or a value is no number or out of range.
+    """
+    from insilico.configuration import build, known_keys, parse_assignments
+    from insilico.errors import ProtocolError
+    from insilico.synthesis import ChoiceRule
+    from insilico.synthesis.gates import GATES
+
+    values = parse_assignments(assignments, error=ProtocolError, option="--rule")
+    thresholds = [name for _, name in GATES.values()]
+    # What happens to bad fits has an option of its own.
+    if unknown := sorted(set(values) - set(thresholds)):
+        raise ProtocolError(
+            f"--rule {unknown[0]}: there is no such threshold; {known_keys(unknown[0], thresholds)}"
+        )
+    rule: ChoiceRule = build(
+        ChoiceRule, {**values, "on_bad_fit": bad_fits}, what="--rule", error=ProtocolError
+    )
+    return rule
+
+
+def tell_idle(
+    assignments: Sequence[str], *, best: int | None, recording: Path | None, region: str
+) -> None:
+    """Say on stderr which thresholds of a rule nothing asks for."""
+    for assignment in assignments:
+        name = assignment.partition("=")[0].strip()
+        if name in ("least_trial_reliability", "least_prediction_correlation"):
+            is_asked, when = best is not None and recording is not None, "--best and --recording"
+        else:
+            is_asked, when = best is not None or region != "full", "--best or a region with a disc"
+        if not is_asked:
+            print(f"--rule {name} changes nothing here: it acts with {when}", file=sys.stderr)
 
 
 def make_selection(

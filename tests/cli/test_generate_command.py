@@ -2,6 +2,7 @@
 
 import datetime
 import json
+import tomllib
 
 import numpy as np
 import pandas as pd
@@ -9,6 +10,7 @@ import pytest
 
 import insilico as package
 from insilico.cli.generate import _seconds
+from insilico.cli.selection import tell_idle
 from insilico.errors import ProtocolError
 from insilico.synthesis.making import Batch
 from insilico.synthesis.stimulus_set import StimulusSet, reload_frames
@@ -107,10 +109,13 @@ def test_a_stopped_run_goes_on_and_ends_with_the_same_set(insilico, tmp_path, mo
 
 def test_discs_get_receptive_fields_that_are_measured_first(insilico, tmp_path):
     options = ["--set", "region=center", "--set", "controls=[]", "--out", tmp_path]
-    ran = insilico("generate", "mei", *IMAGES, *options, "--best", 2)
+    best = ["--best", 2, "--rule", "least_field_reliability=0.1"]
+    ran = insilico("generate", "mei", *IMAGES, *options, *best)
     assert ran.returncode == 0, ran.stderr
     choice = pd.read_parquet(tmp_path / "mei" / "choice" / "neurons.parquet")
     assert choice["is_chosen"].sum() == 2
+    rule = tomllib.loads((tmp_path / "mei" / "choice" / "protocol.toml").read_text())
+    assert rule["least_field_reliability"] == 0.1
     assert (tmp_path / "retinotopy" / "neurons.parquet").exists()
     table = StimulusSet.load(tmp_path / "mei").table
     assert set(table["region"]) == {"center"}
@@ -168,12 +173,31 @@ def test_a_population_is_weighted_as_a_file_says(insilico, tmp_path):
         (["--neurons", "0:3", "--against", "5000"], "names a neuron that does not exist"),
         (["--neurons", "0:3", "--weights", "weights.csv"], "--weights was given without"),
         (["--best", "0"], "--best is 0; give 1 or more"),
+        (["--rule", "least_coverage"], "--rule 'least_coverage' was not understood; write key="),
+        (
+            ["--rule", "least_covrage=1"],
+            "no such threshold; did you mean 'least_coverage'? its keys are least_coverage, least_",
+        ),
+        (["--rule", "on_bad_fit=flag"], "--rule on_bad_fit: there is no such threshold"),
+        (["--rule", "least_coverage=much"], "--rule's least_coverage is 'much'; give a number"),
+        (["--rule", "least_coverage=-1"], "least_coverage is -1.0; give a number from 0 to 1"),
     ],
 )
 def test_groups_that_make_no_sense_are_refused(refused, tmp_path, options, message):
     command = ["generate", "mei", "--model", "simulated-v1-image", *options]
     assert message in refused(*command, "--out", tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_thresholds_that_nothing_asks_for_are_told(capsys):
+    recorded, field = "least_trial_reliability=0", "least_coverage=0.5"
+    tell_idle([recorded, field], best=None, recording=None, region="full")
+    told = capsys.readouterr().err
+    assert "--rule least_trial_reliability changes nothing here" in told
+    assert "--rule least_coverage changes nothing here" in told
+    tell_idle([field], best=None, recording=None, region="center")
+    tell_idle([recorded, field], best=3, recording="folder", region="full")
+    assert not capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
