@@ -57,7 +57,7 @@ class Entry:
     @property
     def key(self) -> tuple[str, str]:
         """What it is made for: name and goal of its objective."""
-        return self.objective.name, self.objective.goal
+        return self.objective.key
 
     @property
     def score(self) -> float:

@@ -70,6 +70,11 @@ class Objective:
         return next(iter(self.weights)) if len(self.weights) == 1 else -1
 
     @property
+    def key(self) -> tuple[str, str]:
+        """Name and goal, which tell it from the others of a set."""
+        return self.name, self.goal
+
+    @property
     def sign(self) -> float:
         """1 to excite, -1 to inhibit."""
         return 1.0 if self.goal == "excite" else -1.0

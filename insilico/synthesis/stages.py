@@ -203,14 +203,7 @@ class _Making:
             for key, entry in ahead.items()
         ]
         made = [
-            self._entry(
-                each,
-                {
-                    "started_from": ahead[
-                        each.start.objective.name, each.start.objective.goal
-                    ].stimulus_class
-                },
-            )
+            self._entry(each, {"started_from": ahead[each.start.objective.key].stimulus_class})
             for each in self._workshop.make(stage, starts, clock, climb=climb)
         ]
         return {id(best[entry.key]): entry for entry in made if entry.score > best[entry.key].score}
