@@ -1,4 +1,4 @@
-"""Every registered experiment on simulated neurons, held to what was planted in them."""
+"""Experiments and synthesis on simulated neurons, held to what was planted in them."""
 
 from __future__ import annotations
 
@@ -64,9 +64,9 @@ def validate(
 ) -> Validation:
     """Run experiments on simulated neurons and compare with what was planted.
 
-    Retinotopy and direction are held to neurons that have only a classical receptive field, the
-    others to neurons with what lies around it. The latter first map receptive fields and
-    directions as anybody would, so their errors carry on.
+    Retinotopy, direction, dots and most exciting stimuli are held to neurons that have only a
+    classical receptive field, the others to neurons with what lies around it. The latter first map
+    receptive fields and directions as anybody would, so their errors carry on.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ def validate(
     seed : int
         Of the population.
     experiments : sequence of str
-        Which; all that have a comparison by default.
+        Which, or "mei" and "mev"; all that have a comparison by default.
     jobs : int, optional
         Processes for fits.
     progress : bool
@@ -178,6 +178,10 @@ def _measure(
 ) -> None:
     """Run an experiment, and before it what it builds on, unless that has been done."""
     name = comparison.experiment
+    if comparison.measure is not None:
+        on_step(f"{twin.kind} twin: {name}")
+        results[name] = comparison.measure(twin)
+        return
     question = find_experiment(name)
     protocol = read_protocol(question.protocol_type, None, experiment=name)
     for needed in question.requires(protocol, twin.kind):

@@ -21,7 +21,8 @@ BoolArray = np.ndarray[Any, np.dtype[np.bool_]]
 #: A limit of plus or minus infinity is held to nothing.
 Limits = Mapping[str, tuple[str, str, float]]
 
-#: Comparisons by experiment, each after those it builds on: where they live.
+#: Comparisons by experiment or by what is synthesized, each after those it builds on: where they
+#: live.
 COMPARISONS = {
     "retinotopy": "insilico.validation.retinotopy:COMPARISON",
     "direction": "insilico.validation.direction:COMPARISON",
@@ -32,6 +33,8 @@ COMPARISONS = {
     "surround": "insilico.validation.surround:COMPARISON",
     "contrast": "insilico.validation.contrast:COMPARISON",
     "onset": "insilico.validation.onset:COMPARISON",
+    "mei": "insilico.validation.synthesis:MEI",
+    "mev": "insilico.validation.synthesis:MEV",
 }
 
 #: The check that every experiment has: the share of neurons of status "ok".
@@ -80,7 +83,7 @@ def everybody(twin: SimulatedV1) -> list[Part]:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """How one experiment is held to the truth.
+    """How one experiment, or synthesis, is held to the truth.
 
     Attributes
     ----------
@@ -103,6 +106,8 @@ class Comparison:
         The twins that are asked.
     parts : callable
         ``parts(twin)`` says how a twin is measured.
+    measure : callable or None
+        ``measure(twin)`` measures what is no registered experiment, in place of running one.
     """
 
     experiment: str
@@ -113,6 +118,7 @@ class Comparison:
     population: Literal["plain", "contextual"] = "plain"
     kinds: tuple[str, ...] = ("image", "movie")
     parts: Callable[[SimulatedV1], list[Part]] = everybody
+    measure: Callable[[SimulatedV1], Result] | None = None
 
 
 def find_comparison(experiment: str) -> Comparison:

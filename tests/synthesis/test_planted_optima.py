@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import scipy.optimize
 from planted_twins import (
     SCREEN,
     SHARP,
@@ -19,11 +18,12 @@ from planted_twins import (
 
 from insilico.simulation import SimulatedV1
 from insilico.simulation.contextual import draw_contextual_population
-from insilico.simulation.kernels import spatial_kernels, temporal_kernels
+from insilico.simulation.optima import largest_response
 from insilico.simulation.population import draw_population
 from insilico.simulation.scenes import dead_leaves_images
 from insilico.synthesis.levels import Levels, measure_levels
 from insilico.synthesis.regions import center_disc, surround
+from insilico.validation.gabors import fit_gabor
 
 RMS_LEVEL = 10.0
 #: Linear neurons have one optimum, which is found soon.
@@ -159,89 +159,15 @@ def energy_neurons(count, screen, **columns):
     return drawn.assign(envelope_exponent=1.0, **columns)
 
 
-def largest_response(neuron, weights, *, screen, rms_level, frame_count=None):
-    """Return the most that an energy cell can answer, in closed form.
-
-    Its answer is the squared length of ``F x``; of all patterns of mean 0 and given norm inside the
-    region the first right singular vector of ``F``, less its rows' means, is the best.
-    """
-    mask = weights > 0
-    space = (spatial_kernels(neuron, screen)[0] * weights)[mask]
-    if frame_count is None:
-        filters = np.stack([space.real, space.imag])
-    else:
-        time = temporal_kernels(neuron, screen.frame_rate_hz)[0]
-        frames = np.arange(frame_count)
-        lag = frames[:, None] - frames
-        seen = np.where((lag >= 0) & (lag < len(time)), time[np.clip(lag, 0, len(time) - 1)], 0)
-        null = (1 - neuron["selectivity"].item()) * seen.conj()
-        both = np.concatenate([seen, null])
-        movie = np.einsum("ts,p->tsp", both, space).reshape(len(both), -1)
-        filters = np.concatenate([movie.real, movie.imag]) / np.sqrt(frame_count)
-    filters = filters - filters.mean(1, keepdims=True)
-    power = np.linalg.eigvalsh(filters @ filters.T)[-1]
-    return neuron["gain"].item() * power * filters.shape[1] * (rms_level / 60) ** 2
-
-
-def fit_gabor(frames):
-    """Return the Gabor that fits a movie (frame, y, x) best, each frame with its own phase.
-
-    Of each frame amplitude, phase and the share of the bare envelope are found in closed form; the
-    other parameters are started from the energy of the frames and from the peak of its spectrum.
-    """
-    count, height, width = frames.shape
-    y, x = np.mgrid[:height, :width].astype(float)
-    energy = (frames**2).sum(0)
-    place = (energy * x).sum() / energy.sum(), (energy * y).sum() / energy.sum()
-    size = 128
-    spectrum = (np.abs(np.fft.fft2(frames, (size, size))) ** 2).sum(0)[:, : size // 2]
-    row, column = np.unravel_index(spectrum.argmax(), spectrum.shape)
-    wave = 2 * np.pi * np.array([column / size, np.fft.fftfreq(size)[row]])
-    data = frames.reshape(count, -1).T
-
-    def parts(values):
-        x_px, y_px, wave_x, wave_y, along, across = values
-        angle = np.arctan2(wave_y, wave_x)
-        right, down = x - x_px, y - y_px
-        ahead, beside = (
-            right * np.cos(angle) + down * np.sin(angle),
-            down * np.cos(angle) - right * np.sin(angle),
-        )
-        envelope = np.exp(-((ahead / along) ** 2) / 2 - (beside / across) ** 2 / 2)
-        turn = wave_x * right + wave_y * down
-        columns = np.stack([envelope * np.cos(turn), envelope * np.sin(turn), envelope])
-        return columns.reshape(3, -1).T
-
-    def misfit(values):
-        columns = parts(values)
-        shares = np.linalg.lstsq(columns, data, rcond=None)[0]
-        return (columns @ shares - data).ravel() / np.linalg.norm(data)
-
-    fitted = scipy.optimize.least_squares(misfit, [*place, *wave, 2.5, 2.5], max_nfev=60)
-    x_px, y_px, wave_x, wave_y, _, _ = fitted.x
-    shares = np.linalg.lstsq(parts(fitted.x), data, rcond=None)[0]
-    phase = np.unwrap(np.arctan2(shares[1], shares[0]))
-    # Frames of high contrast say where it drifts.
-    clear = np.hypot(shares[0], shares[1])[:-1]
-    drift = (np.diff(phase) * clear).sum()
-    return {
-        "x_px": x_px,
-        "y_px": y_px,
-        "cycles_per_px": np.hypot(wave_x, wave_y) / 2 / np.pi,
-        "direction_deg": np.degrees(np.arctan2(-wave_y, wave_x)) + (180 if drift < 0 else 0),
-        "unexplained": 2 * fitted.cost,
-    }
-
-
 def assert_gabor_of(neuron, found, screen, *, is_moving):
-    place = np.hypot(found["x_px"] - neuron["x_px"], found["y_px"] - neuron["y_px"])
+    place = np.hypot(found.x_px - neuron["x_px"], found.y_px - neuron["y_px"])
     wanted = screen.cycles_per_px(neuron["spatial_frequency_cpd"])
     whole = 360 if is_moving else 180
-    away = (found["direction_deg"] - neuron["direction_deg"] + whole / 2) % whole - whole / 2
+    away = (found.direction_deg - neuron["direction_deg"] + whole / 2) % whole - whole / 2
     assert place < 1.0
     assert abs(away) < 3.0
-    assert found["cycles_per_px"] == pytest.approx(wanted, rel=0.05)
-    assert found["unexplained"] < 0.05
+    assert found.cycles_per_px == pytest.approx(wanted, rel=0.05)
+    assert found.unexplained < 0.05
 
 
 @pytest.mark.parametrize(
