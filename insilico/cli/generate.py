@@ -5,18 +5,12 @@ from __future__ import annotations
 import datetime
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import cyclopts
 
 if TYPE_CHECKING:
-    from insilico.recordings import CachedRecording
-    from insilico.results import Result
-    from insilico.synthesis import Sources
-    from insilico.synthesis.protocol import SynthesisProtocol
-    from insilico.synthesis.sources import Candidates
     from insilico.synthesis.stimulus_set import StimulusSet
-    from insilico.twin import Twin
 
 
 def generate(
@@ -102,6 +96,7 @@ def generate(
     import insilico
     from insilico.cli.run import tell_assumptions, tell_quality
     from insilico.cli.selection import check_together, make_rule, make_selection, tell_idle
+    from insilico.cli.sources import columns_of, read_sources
     from insilico.experiments.protocols import parse_overrides
     from insilico.synthesis.generate import read_synthesis_protocol
     from insilico.synthesis.making import Clock
@@ -115,10 +110,10 @@ def generate(
     seconds = _seconds(minutes, by)
     # A time of day comes however long loading and receptive fields take.
     time_left = None if by is None else Clock(seconds)
-    others = _columns(transfer or [])
+    others = columns_of(transfer or [])
     twin = insilico.load(model, device=device)
     tell_assumptions(twin, mouse)
-    tell_quality(twin)
+    tell_quality(twin, has_errors=False)
     name = twin.mouse(mouse).name
     # Mistakes in names come before what takes long: other models, images, recordings.
     selection = make_selection(
@@ -130,7 +125,7 @@ def generate(
         population=population,
         weights=weights,
     )
-    sources = _sources(
+    sources = read_sources(
         twin,
         name,
         values,
@@ -207,119 +202,11 @@ def _seconds(minutes: float | None, by: str | None) -> float | None:
     return (then - now).total_seconds()
 
 
-def _sources(
-    twin: Twin,
-    mouse: str,
-    protocol: SynthesisProtocol,
-    *,
-    fields: Path | None,
-    natural: Path | None,
-    recording: Path | None,
-    transfer: dict[str, Twin],
-    least_repeats: int | None,
-) -> Sources:
-    """Return what synthesis builds on; reliabilities only where presentations are counted."""
-    from insilico.synthesis import Sources
-
-    results = {} if fields is None else _results(fields, twin)
-    # A folder is looked into before a recording is decoded, which can take long.
-    found = None if natural is None else _natural(protocol, twin, mouse, natural, None)
-    cached = None if recording is None else _recording(recording, mouse)
-    return Sources(
-        results=results,
-        reliability=None
-        if cached is None or least_repeats is None
-        else _reliability(twin, cached, mouse, least_repeats),
-        natural=_natural(protocol, twin, mouse, None, cached) if natural is None else found,
-        transfer=transfer,
-    )
-
-
-def _results(run: Path, twin: Twin) -> dict[str, Result]:
-    """Return the receptive fields, and sizes where there are some, of a run on the same twin."""
-    from insilico.errors import NotFittedError
-    from insilico.results import Result
-
-    found = {
-        name: Result.load(run / name) for name in ("retinotopy", "size") if (run / name).is_dir()
-    }
-    if "retinotopy" not in found:
-        raise NotFittedError(
-            f"{run} holds no retinotopy; give the folder of 'insilico run retinotopy', or leave "
-            "--fields out"
-        )
-    for name, result in found.items():
-        measured = result.provenance.get("weights", {}).get("state_sha256")
-        if measured != twin.state_sha256:
-            raise NotFittedError(
-                f"{run / name} was measured on another model, {result.provenance.get('model')}; "
-                f"give a run on {twin.name}, or leave --fields out"
-            )
-    return found
-
-
-def _recording(path: Path, mouse: str) -> CachedRecording:
-    from insilico.models.hub import cache_folder
-    from insilico.recordings import cache_recordings, open_recordings
-
-    opened = open_recordings(path, mice=[mouse])
-    return cache_recordings(opened, folder=cache_folder(None) / "recordings", progress=True)[mouse]
-
-
-def _reliability(twin: Twin, cached: CachedRecording, mouse: str, least_repeats: int) -> Any:
-    """Return how reliable recorded neurons are."""
-    from insilico.synthesis.recorded_reliability import reliability_of
-
-    return reliability_of(twin, cached, mouse=mouse, least_repeats=least_repeats, progress=True)
-
-
-def _natural(
-    protocol: SynthesisProtocol,
-    twin: Twin,
-    mouse: str,
-    folder: Path | None,
-    cached: CachedRecording | None,
-) -> Candidates | None:
-    """Return natural stimuli to search among: of a folder, or of the recording."""
-    from insilico.synthesis.image_folder import folder_clips
-    from insilico.synthesis.natural import recorded_clips
-
-    screen = twin.screen(mouse)
-    options: dict[str, Any] = {
-        "frame_count": protocol.free_frames(protocol.exposure(twin.kind, screen)),
-        "stride_frames": protocol.natural_stride_frames,
-        "limit": protocol.natural_count,
-        "seed": protocol.seed,
-    }
-    if folder is not None:
-        return folder_clips(folder, screen, **options)
-    if cached is not None:
-        return recorded_clips(cached, screen, **options)
-    if "natural" in protocol.controls:
-        print(
-            "no natural control: give --natural FOLDER or --recording to search among natural "
-            "images or clips",
-            file=sys.stderr,
-        )
-    return None
-
-
-def _columns(models: list[str]) -> dict[str, str]:
-    """Return other models by what their columns are called."""
-    from insilico.errors import ProtocolError
-
-    columns = {Path(model).name: model for model in models}
-    if len(columns) < len(models):
-        raise ProtocolError(
-            f"--transfer names {len(models)} models and {len(columns)} of them have names of their "
-            f"own ({', '.join(columns)}), which their columns need; rename a folder"
-        )
-    return columns
-
-
 def _save_figures(made: StimulusSet, folder: Path) -> None:
+    from insilico.cli.motion import save_motion
     from insilico.cli.saving import save_figure
     from insilico.figures.synthesis import draw, figure_names
 
     for name in figure_names(made):
         save_figure(draw(made, name), folder, name)
+    save_motion(made, run=folder.parents[1])

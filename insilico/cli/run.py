@@ -315,12 +315,13 @@ def tell_assumptions(twin: Any, mouse: str | None) -> None:
             print(f"{what}: {source}", file=sys.stderr)
 
 
-def tell_quality(twin: Any) -> None:
+def tell_quality(twin: Any, *, has_errors: bool = True) -> None:
     """Say how well a twin predicts: no error bar of an experiment on it includes that."""
     correlation = twin.provenance.get("validation_correlation")
-    if correlation is not None:
-        print(
-            f"{twin.name}: validation correlation {correlation:.3f}; errors below are of the "
-            "measurement on the twin, and not of the twin",
-            file=sys.stderr,
-        )
+    if correlation is None:
+        return
+    of_errors = "; errors below are of the measurement on the twin, and not of the twin"
+    print(
+        f"{twin.name}: validation correlation {correlation:.3f}{of_errors if has_errors else ''}",
+        file=sys.stderr,
+    )

@@ -167,6 +167,12 @@ def crop_box(shape: tuple[int, ...], screen: Screen, seed: tuple[int, ...]) -> B
 
 def _files(folder: Path) -> list[Path]:
     endings = (*IMAGE_ENDINGS, MOVIE_ENDING)
+    if not folder.is_dir():
+        what = "is no folder" if folder.exists() else "does not exist"
+        raise StimulusError(
+            f"{folder}, where natural images or movies were to be, {what}; give a folder of files "
+            f"that end in {', '.join(endings)}"
+        )
     found = [
         path
         for path in sorted(folder.rglob("*"))

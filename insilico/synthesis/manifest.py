@@ -27,9 +27,12 @@ SET_FORMAT = 1
 #: What manifest and provenance call the content of the folder, so that nothing else is replaced.
 CONTENT = "insilico stimulus set"
 ID = re.compile(f"[0-9a-f]{{{ID_DIGITS}}}")
-#: Ends what is said of a damaged set.
-AGAIN = "generate the set again"
 _KEYS = ("kind", "screen", "frame_rate_hz", "lead_frames", "shape", "files")
+
+
+def again(folder: Path) -> str:
+    """Return how to replace a damaged set: a finished one is not made once more."""
+    return f"delete the folder {folder} and generate the set again"
 
 
 def make_manifest(stimuli: StimulusSet, hashes: Mapping[str, str]) -> dict[str, Any]:
@@ -77,10 +80,10 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         ) from error
     except OSError as error:
         raise RunFolderError(
-            f"{path} cannot be read ({error.strerror}); make it readable, or {AGAIN}"
+            f"{path} cannot be read ({error.strerror}); make it readable, or {again(folder)}"
         ) from error
     except ValueError as error:
-        raise RunFolderError(f"{path} is damaged ({error}); {AGAIN}") from error
+        raise RunFolderError(f"{path} is damaged ({error}); {again(folder)}") from error
     if not isinstance(manifest, dict) or manifest.get("content") != CONTENT:
         raise RunFolderError(
             f"{path} is of no set of stimuli; give a folder that 'insilico generate' wrote"
@@ -144,6 +147,8 @@ def _check(path: Path, manifest: Mapping[str, Any]) -> None:
         has_hashes = isinstance(manifest.get("files"), dict)
         is_whole = not lacking and is_named and has_hashes and len(entries) == manifest["shape"][0]
     except (KeyError, TypeError, IndexError) as error:
-        raise RunFolderError(f"{path} is damaged ({error!r}); {AGAIN}") from error
+        raise RunFolderError(f"{path} is damaged ({error!r}); {again(path.parent)}") from error
     if not is_whole:
-        raise RunFolderError(f"{path} is damaged: it does not name all stimuli and files; {AGAIN}")
+        raise RunFolderError(
+            f"{path} is damaged: it does not name all stimuli and files; {again(path.parent)}"
+        )

@@ -20,12 +20,12 @@ from insilico.files import atomic_file, remove_drafts
 from insilico.screen import Screen
 from insilico.synthesis.identity import ByteArray, stimulus_digest
 from insilico.synthesis.manifest import (
-    AGAIN,
     CONTENT,
     ID,
     MANIFEST,
     MOVIES,
     STIMULI,
+    again,
     as_json,
     make_manifest,
     read_manifest,
@@ -103,7 +103,7 @@ def read_folder(folder: Path) -> dict[str, Any]:
             "provenance": provenance,
         }
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise RunFolderError(f"{folder} holds a damaged file ({error}); {AGAIN}") from error
+        raise RunFolderError(f"{folder} holds a damaged file ({error}); {again(folder)}") from error
 
 
 def reload_frames(folder: Path | str) -> ByteArray:
@@ -223,14 +223,14 @@ def _read_stimuli(folder: Path, manifest: Mapping[str, Any]) -> ByteArray:
     except (OSError, EOFError, ValueError, MemoryError) as error:
         raise RunFolderError(
             f"{path} is damaged ({getattr(error, 'strerror', None) or error}); restore it from a "
-            f"copy, or {AGAIN}"
+            f"copy, or {again(folder)}"
         ) from error
     for row, (entry, digest) in enumerate(zip(entries, digests, strict=True)):
         if digest != entry["sha256"]:
             raise RunFolderError(
                 f"stimulus {entry['stimulus_id']} (row {row} of {path}) is damaged: its "
                 f"bytes have another hash than in {MANIFEST}; restore the file from a copy, or "
-                f"{AGAIN}"
+                f"{again(folder)}"
             )
     return np.asarray(frames)
 
@@ -241,11 +241,12 @@ def _read_hashed(folder: Path, name: str, manifest: Mapping[str, Any]) -> bytes:
         content = (folder / name).read_bytes()
     except OSError as error:
         raise RunFolderError(
-            f"{folder / name} cannot be read ({error.strerror}); restore it from a copy, or {AGAIN}"
+            f"{folder / name} cannot be read ({error.strerror}); restore it from a copy, or "
+            f"{again(folder)}"
         ) from error
     if hashlib.sha256(content).hexdigest() != manifest["files"].get(name):
         raise RunFolderError(
             f"{folder / name} is damaged: it has another hash than in {MANIFEST}; restore it from "
-            f"a copy, or {AGAIN}"
+            f"a copy, or {again(folder)}"
         )
     return content

@@ -16,6 +16,7 @@ from insilico.errors import InsilicoError, RunFolderError, ShapeError, StimulusE
 from insilico.screen import Screen
 from insilico.stimuli.stimuli import Kind
 from insilico.synthesis.identity import ID_DIGITS, ByteArray, stimulus_digest, stimulus_id
+from insilico.synthesis.manifest import again
 from insilico.synthesis.set_folder import read_folder, reload_frames, write_folder
 
 Float32Array = np.ndarray[Any, np.dtype[np.float32]]
@@ -232,7 +233,7 @@ class StimulusSet:
             return cls(**fields)
         except (InsilicoError, TypeError) as error:
             raise RunFolderError(
-                f"the files of {folder} do not fit each other ({error}); generate the set again"
+                f"the files of {folder} do not fit each other ({error}); {again(Path(folder))}"
             ) from error
 
     def _check_arrays(self) -> None:

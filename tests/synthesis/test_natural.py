@@ -263,7 +263,11 @@ def test_pictures_smaller_than_the_screen_are_enlarged(tmp_path):
 def test_folders_that_cannot_be_used_are_refused(tmp_path):
     with pytest.raises(StimulusError, match="holds no image or movie"):
         folder_clips(tmp_path, SCREEN)
+    with pytest.raises(StimulusError, match=r"nowhere, where .* does not exist; give a folder"):
+        folder_clips(tmp_path / "nowhere", SCREEN)
     save_image(tmp_path / "a.png")
+    with pytest.raises(StimulusError, match=r"a.png, where .* is no folder; give a folder"):
+        folder_clips(tmp_path / "a.png", SCREEN)
     with pytest.raises(StimulusError, match=r"a.png has 1 frame, and clips of 30"):
         folder_clips(tmp_path, SCREEN, frame_count=30)
     with pytest.raises(UnitsError, match="0 crops"):
