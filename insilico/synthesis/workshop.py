@@ -144,7 +144,7 @@ class Workshop:
         batches = self._batches(stage, starts, climb)
         total = climb.steps * len(batches)
         first_steps = min(climb.steps, max(climb.ramp_steps, 1) + 1) if is_bare else 0
-        with progress_bar(stage, total, shown=self.shown) as advance:
+        with progress_bar(f"making stimuli ({stage})", total, shown=self.shown) as advance:
             make_all(
                 batches,
                 steps=climb.steps,

@@ -2,6 +2,7 @@
 
 import datetime
 import json
+import shutil
 import tomllib
 
 import numpy as np
@@ -127,12 +128,13 @@ def test_discs_get_receptive_fields_that_are_measured_first(insilico, tmp_path):
     [
         (["--set", "rms_level=200"], "rms_level is 200"),
         (["--set", "rms_levl=20"], "did you mean 'rms_level'"),
+        (["--set", "color=20"], "no key 'color'; experiments/mei.toml lists its keys"),
         (["--minutes", "0"], "--minutes is 0"),
         (["--minutes", "1", "--by", "07:00"], "give one of the two"),
         (["--by", "25:99"], "give a time of day such as 07:00"),
         (["--set", "region=surround", "--set", "surround_center=natural"], "none was given"),
         (["--fields", "nowhere"], "holds no retinotopy"),
-        (["--natural", "nowhere"], "nowhere"),
+        (["--natural", "nowhere"], "nowhere, where natural images or movies were to be, does not"),
         (["--transfer", "simulated-image-cnn"], "mouse"),
     ],
 )
@@ -187,6 +189,39 @@ def test_groups_that_make_no_sense_are_refused(refused, tmp_path, options, messa
     command = ["generate", "mei", "--model", "simulated-v1-image", *options]
     assert message in refused(*command, "--out", tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_a_damaged_set_is_made_again_once_its_folder_is_deleted_as_told(
+    insilico, refused, tmp_path
+):
+    command = ["generate", "mei", *IMAGES, "--set", "controls=[]", "--out", tmp_path]
+    assert insilico(*command).returncode == 0
+    (tmp_path / "mei" / "traces.npy").write_bytes(b"damaged")
+    assert f"delete the folder {tmp_path / 'mei'} and generate the set again" in refused(*command)
+    shutil.rmtree(tmp_path / "mei")
+    assert insilico(*command).returncode == 0
+    assert len(StimulusSet.load(tmp_path / "mei")) == 3
+
+
+def test_what_is_wrong_with_neurons_is_told_before_natural_images_are_read(insilico, tmp_path):
+    command = ["generate", "mei", "--model", "simulated-image-cnn", "--mouse", "mouse-1"]
+    command += ["--natural", "nowhere"]
+    unknown = insilico(*command, "--neurons", "5000", "--out", tmp_path / "run")
+    assert "names a neuron that does not exist" in unknown.stderr
+    assert "validation correlation" in unknown.stderr
+    assert "errors below" not in unknown.stderr
+    many = insilico(*command, "--neurons", "0:3", "--best", 5, "--out", tmp_path / "run")
+    assert "--best is 5, and only 3 neurons come into question" in many.stderr
+    assert "nowhere" in many.stderr
+
+
+def test_lines_tell_how_far_it_is_where_nobody_watches(insilico, tmp_path, monkeypatch):
+    monkeypatch.setattr("insilico.progress.LINE_EVERY_S", 0.0)
+    ran = insilico("generate", "mei", *IMAGES, "--set", "controls=[]", "--out", tmp_path)
+    assert ran.returncode == 0, ran.stderr
+    lines = [line for line in ran.stderr.splitlines() if " of 12 (" in line]
+    assert lines[0] == "making stimuli (full): 1 of 12 (8%) after 0 min"
+    assert 5 <= len(lines) <= 10
 
 
 def test_thresholds_that_nothing_asks_for_are_told(capsys):
