@@ -203,8 +203,10 @@ def _seconds(minutes: float | None, by: str | None) -> float | None:
 
 
 def _save_figures(made: StimulusSet, folder: Path) -> None:
+    from insilico.cli.motion import save_motion
     from insilico.cli.saving import save_figure
     from insilico.figures.synthesis import draw, figure_names
 
     for name in figure_names(made):
         save_figure(draw(made, name), folder, name)
+    save_motion(made, run=folder.parents[1])

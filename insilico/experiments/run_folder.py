@@ -87,6 +87,12 @@ class Parts:
         return table
 
 
+def has_finished(run: Path, experiment: str) -> bool:
+    """Whether a run folder holds all of an experiment, with whatever protocol."""
+    entry = json.loads((run / RECORD).read_text())["experiments"].get(experiment)
+    return entry is not None and entry["state"] == "finished" and (run / experiment).exists()
+
+
 class RunFolder:
     """A folder with the results of one twin: same weights, mouse, neurons, state and units.
 

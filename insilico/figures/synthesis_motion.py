@@ -38,6 +38,13 @@ from insilico.figures.synthesis_rows import (
 #: What is matched between still and moving.
 MATCHED = ["mouse", "target", "region"]
 SIDES = ("still", "moving")
+#: Values of protocols without which responses of two sets say nothing about motion: how a response
+#: is computed, and what each stimulus was allowed.
+ALIKE = (
+    *("over_frames", "over_members", "over_views", "behaviors", "shift_px", "output_units"),
+    *("luminance_level", "rms_level", "lowest_level", "highest_level", "lead_s"),
+    *("diameter_deg", "outer_diameter_deg", "border_deg", "surround_center"),
+)
 HEIGHT_IN, MARGIN_IN = 2.5, 0.06
 
 
@@ -49,7 +56,8 @@ def plot_motion(still: SynthesizedStimuli, moving: SynthesizedStimuli | None = N
     ----------
     still, moving : SynthesizedStimuli
         A set with still stimuli and one with moving ones, of the same targets and region, in the
-        same units; the second is the first when left out.
+        same units; the second is the first when left out. Where they last differently long, labels
+        say how long.
 
     Returns
     -------
@@ -78,8 +86,8 @@ def plot_motion(still: SynthesizedStimuli, moving: SynthesizedStimuli | None = N
     panels = list(parts[0].subplots(1, len(matched), squeeze=False).flat)
     for axes, (name, pairs) in zip(panels, matched.items(), strict=True):
         _draw_pairs(axes, pairs, name)
-        axes.set_xlabel(f"still: {response_label(sets[0])}")
-        axes.set_ylabel(f"moving: {response_label(sets[1])}")
+        axes.set_xlabel(_side_label(sets, 0))
+        axes.set_ylabel(_side_label(sets, 1))
     name, pairs = next(iter(matched.items()))
     gains = (pairs["response_moving"] - pairs["response_still"]).to_numpy(float)
     middle = np.argsort(gains, kind="stable")[(len(gains) - 1) // 2]
@@ -88,9 +96,29 @@ def plot_motion(still: SynthesizedStimuli, moving: SynthesizedStimuli | None = N
     return figure
 
 
-def has_motions(stimuli: SynthesizedStimuli) -> bool:
-    """Whether a target of a set has both a still and a moving stimulus."""
-    return any(len(_matched((stimuli, stimuli), name)) for name in GENERATED)
+def has_motions(still: SynthesizedStimuli, moving: SynthesizedStimuli | None = None) -> bool:
+    """Whether a target of a set, or of two, has both a still and a moving stimulus."""
+    sets = (still, still if moving is None else moving)
+    return any(len(_matched(sets, name)) for name in GENERATED)
+
+
+def differing_values(still: SynthesizedStimuli, moving: SynthesizedStimuli) -> list[str]:
+    """Return the values of :data:`ALIKE` in which the protocols of two sets differ.
+
+    Where responses are summed over frames, stimuli also have to last equally long.
+    """
+    is_sum = still.protocol.get("over_frames") == "sum"
+    names = (*ALIKE, "pattern_s") if is_sum else ALIKE
+    return [name for name in names if still.protocol.get(name) != moving.protocol.get(name)]
+
+
+def _side_label(sets: tuple[SynthesizedStimuli, SynthesizedStimuli], side: int) -> str:
+    """Return the label of an axis; it says how long stimuli last where the sets differ."""
+    durations = [stimuli.traces.shape[1] / stimuli.frame_rate_hz for stimuli in sets]
+    response = response_label(sets[side])
+    if durations[0] == durations[1]:
+        return f"{SIDES[side]}: {response}"
+    return f"{SIDES[side]}, {durations[side]:.2g} s:\n{response}"
 
 
 def _matched(sets: tuple[SynthesizedStimuli, SynthesizedStimuli], made_for: str) -> pd.DataFrame:
@@ -159,6 +187,7 @@ def _draw_traces(
     colors = ("black", class_color(made_for))
     for stimuli, row, side, color in zip(sets, rows, SIDES, colors, strict=True):
         draw_trace(axes, stimuli, row, color=color, label=side)
+    axes.set_xlim(0, max(each.traces.shape[1] / each.frame_rate_hz for each in sets))
     draw_gray_screen(axes, blank_per_frame(sets[1], rows[1]))
     limit_traces([axes])
     axes.set(xlabel="time (s)", ylabel=response_label(sets[1]).replace(" (", "\n("))

@@ -7,7 +7,7 @@ import pytest
 import xarray as xr
 
 from insilico.errors import RunFolderError
-from insilico.experiments.run_folder import Parts, RunFolder, fingerprint
+from insilico.experiments.run_folder import Parts, RunFolder, fingerprint, has_finished
 from insilico.results import Result
 
 IDENTITY = {"model": "m", "mouse": "a", "weights": {"sha256": "ab"}}
@@ -31,6 +31,15 @@ def test_finished_experiment_is_found_again(tmp_path):
     folder.finish(result(7.0))
     found = start(tmp_path / "run").finished("size", PROTOCOL)
     assert found.neurons["size_deg"].tolist() == [7.0, 2.0]
+
+
+def test_what_is_under_way_is_not_finished(tmp_path):
+    folder = start(tmp_path)
+    assert not has_finished(tmp_path, "size")
+    folder.parts("size", PROTOCOL)
+    assert not has_finished(tmp_path, "size")
+    folder.finish(result())
+    assert has_finished(tmp_path, "size")
 
 
 def test_record_says_what_was_asked(tmp_path):

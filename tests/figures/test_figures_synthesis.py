@@ -23,6 +23,7 @@ from insilico.figures.synthesis import (
     plot_gallery,
     plot_motion,
 )
+from insilico.figures.synthesis_motion import differing_values, has_motions
 from insilico.figures.synthesis_rows import best_rows, with_goals
 from insilico.synthesis.stimulus_set import StimulusSet
 
@@ -354,6 +355,40 @@ def test_motion_without_targets_in_common_is_refused():
         plot_motion(moving)
     with pytest.raises(NotFittedError, match="both a still and a moving"):
         plot_motion(fake_set("movie", 2, motion="still", region="surround"), moving)
+
+
+def test_motion_of_two_lengths_says_how_long_and_shows_both_traces():
+    still, moving = fake_set("movie", 3, motion="still"), fake_set("movie", 3)
+    short = fake_like(still, frames=still.frames[:, :15], traces=still.traces[:, :15])
+    figure = plot_motion(short, moving)
+    axes = figure.axes[0]
+    assert axes.get_xlabel().startswith("still, 0.5 s:")
+    whole_s = moving.traces.shape[1] / moving.frame_rate_hz
+    assert axes.get_ylabel().startswith(f"moving, {whole_s:.2g} s:")
+    assert figure.axes[-1].get_xlim() == pytest.approx((0, whole_s))
+    assert plot_motion(still, moving).axes[0].get_xlabel().startswith("still: response")
+
+
+def test_sets_whose_responses_say_nothing_about_motion_are_told_apart():
+    still, moving = fake_set("movie", 2, motion="still"), fake_set("movie", 2)
+    assert differing_values(still, moving) == []
+    other = {**still.protocol, "over_frames": "peak", "rms_level": 20.0, "steps": 7}
+    assert differing_values(fake_like(still, protocol=other), moving) == [
+        "over_frames",
+        "rms_level",
+    ]
+    for over_frames, expected in (("mean", []), ("sum", ["pattern_s"])):
+        pair = [
+            fake_like(each, protocol={"over_frames": over_frames, "pattern_s": pattern_s})
+            for each, pattern_s in ((still, 0.5), (moving, 1.0))
+        ]
+        assert differing_values(*pair) == expected
+
+
+def test_a_motion_is_in_one_set_or_in_two():
+    still, moving = fake_set("movie", 2, motion="still"), fake_set("movie", 2)
+    assert has_motions(still, moving)
+    assert not has_motions(moving)
 
 
 def test_curves_rise_to_one_and_finished_stimuli_count_on():
