@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -22,14 +23,14 @@ from insilico.results import Result
 FloatArray = np.ndarray[Any, np.dtype[np.float64]]
 IntArray = np.ndarray[Any, np.dtype[np.int64]]
 
-#: Panels in a row.
-COLUMNS = 5
+#: Panels in a row, and how many characters of a title fit above one.
+COLUMNS, TITLE_CHARACTERS = 5, 23
 #: Neurons beside their twin, unless they are named.
 BESIDE_COUNT = 4
 #: Marker of each kind of twin, in order of appearance.
 MARKERS = ("o", "^", "s", "D")
-#: Angles by a part of their name: the period in degrees, and the index that says how well a neuron
-#: defines the angle.
+#: Angles by a part of their name, which ends in "_deg": the period in degrees, and the index that
+#: says how well a neuron defines the angle.
 ANGLES = {"direction": (360.0, "dsi"), "orientation": (180.0, "osi"), "angle": (180.0, None)}
 #: What the last part of a quantity's name says about its unit.
 UNITS = {"px": "px", "deg": "deg", "hz": "Hz", "cpd": "cycles/deg", "s": "s", "um": "µm"}
@@ -43,8 +44,8 @@ def plot_validation(rows: pd.DataFrame, *, selective: float = 0.3) -> Figure:
     ----------
     rows : DataFrame
         One row a value: ``kind`` of twin (marker), ``cell_class`` (color), ``quantity``,
-        ``neuron``, ``planted``, ``recovered``. Quantities with "direction" in their name have a
-        period of 360 degrees, those with "orientation" or "angle" one of 180.
+        ``neuron``, ``planted``, ``recovered``. Quantities in degrees with "direction" in their name
+        have a period of 360, those with "orientation" or "angle" one of 180.
     selective : float
         Angles of neurons whose planted index (quantity "dsi" or "osi") is below this are drawn in
         gray: they hardly have a preference.
@@ -105,7 +106,8 @@ def plot_quantity(rows: pd.DataFrame, quantity: str, axes: Axes, *, selective: f
                 **points,
             )
     _identity_line(axes, planted[known], recovered[known])
-    axes.set_title(f"{_title(quantity)}\nN = {int(known.sum()):,}")
+    title = textwrap.fill(_title(quantity), TITLE_CHARACTERS)
+    axes.set_title(f"{title}\nN = {int(known.sum()):,}")
     return axes
 
 
@@ -174,7 +176,13 @@ def _some_of_each_map(results: Mapping[str, Result]) -> IntArray:
 
 def period_of(quantity: str) -> float | None:
     """Return the period of an angle in degrees, and None for what is no angle."""
-    return next((period for part, (period, _) in ANGLES.items() if part in quantity), None)
+    return _angle(quantity)[0]
+
+
+def _angle(quantity: str) -> tuple[float | None, str | None]:
+    """Return the period and the index of an angle; None of each for what is no angle."""
+    parts = ANGLES if quantity.endswith("_deg") else {}
+    return next((ANGLES[part] for part in parts if part in quantity), (None, None))
 
 
 def wrap_to(recovered: FloatArray, planted: FloatArray, *, period_deg: float | None) -> FloatArray:
@@ -190,7 +198,7 @@ def _is_clear(
 ) -> np.ndarray[Any, np.dtype[np.bool_]]:
     """Whether each neuron's planted selectivity defines the angle well."""
     quantity = str(chosen["quantity"].iloc[0])
-    index = next((name for part, (_, name) in ANGLES.items() if part in quantity), None)
+    _, index = _angle(quantity)
     indices = rows.loc[rows["quantity"] == index, ["kind", "neuron", "planted"]]
     if index is None or len(indices) == 0:
         return np.ones(len(chosen), bool)

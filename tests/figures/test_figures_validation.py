@@ -87,6 +87,24 @@ def test_angles_of_neurons_that_hardly_prefer_any_are_gray():
     np.testing.assert_allclose(points_of(axes, "planted index below 0.3"), [[10, 100]])
 
 
+def test_what_is_said_of_angles_is_no_angle():
+    assert period_of("direction_similarity_length_um") is None
+    rows = pd.concat(
+        [
+            rows_of("osi", [0.1], [0.1]),
+            rows_of("orientation_similarity_at_distance", [0.3], [-0.2]),
+        ]
+    )
+    _, axes = plot_validation(rows).axes
+    np.testing.assert_allclose(points_of(axes, "simple, image"), [[0.3, -0.2]])
+
+
+def test_long_titles_are_broken_before_they_meet():
+    quantity = "preferred_temporal_frequency_hz"
+    (axes,) = plot_validation(rows_of(quantity, [1.0, 2.0], [1.0, 2.0])).axes
+    assert axes.get_title() == "preferred temporal\nfrequency (Hz)\nN = 2"
+
+
 def test_nothing_to_draw_is_refused():
     with pytest.raises(NotFittedError, match="validate first"):
         plot_validation(rows_of("osi", [], []))
