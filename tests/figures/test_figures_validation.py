@@ -50,7 +50,7 @@ def test_identity_line_spans_the_panel():
 def test_every_quantity_has_a_panel_in_order():
     names = ["x_px", "sigma_major_px", "preferred_direction_deg", "osi", "dsi", "f1_f0"]
     rows = pd.concat([rows_of(name, [0.1, 0.2], [0.1, 0.2]) for name in names])
-    titles = [axes.get_title().split("\n")[0] for axes in plot_validation(rows).axes]
+    titles = [" ".join(axes.get_title().split("\n")[:-1]) for axes in plot_validation(rows).axes]
     assert titles == [
         "x (px)",
         "sigma major (px)",
