@@ -49,7 +49,7 @@ CHANGING = (
     ),
     *("best", "best_score", "best_contrast", "last_clear", "first_response", "has_moved"),
 )
-#: The blur share from which on a stimulus is being sharpened.
+#: The blur share from which on gradients are being sharpened.
 FULLEST_SHARE = 1 - 1e-6
 #: Ascent without a contrast to keep takes steps of this fraction of half the gray range.
 FREE_STEP = 0.5
@@ -79,11 +79,11 @@ class Climb:
     ramp_start : float
         Contrast at the beginning of the ramp, as a fraction.
     sharpen_steps : int
-        Steps over which both blurs fall to nothing: the last ones before ``patience``, or sooner
-        where a stimulus gets no better. What is blurred leads different noise to one optimum, and
-        what is sharp drives more. 0 blurs to the end.
+        Steps over which the blur of gradients falls to nothing: the last ones before ``patience``,
+        or sooner where a stimulus gets no better. Blurred gradients lead different noise to one
+        optimum, and sharp ones reach it. 0 blurs them to the end.
     patience : int
-        Steps without improvement before the blurs fall, and then before the step size is halved;
+        Steps without improvement before that blur falls, and then before the step size is halved;
         after three halvings a stimulus is finished. 0 makes all steps.
     tolerance : float
         An improvement is one by at least this fraction of the score, in one step or in several.
@@ -95,7 +95,7 @@ class Climb:
     momentum: float = 0.8
     gradient_blur_px: float = 1.0
     gradient_blur_frames: float = 0.0
-    pattern_blur_px: float = 0.5
+    pattern_blur_px: float = 0.4
     ramp_steps: int = 40
     ramp_start: float = 0.1
     sharpen_steps: int = 40
@@ -126,8 +126,8 @@ class Climb:
         return float(self.ramp_start ** (1 - step / self.ramp_steps))
 
     def blur_share_at(self, step: int) -> float:
-        """Return the most that a stimulus is still blurred at some step, 0 to 1."""
-        if not (self.gradient_blur_px or self.gradient_blur_frames or self.pattern_blur_px):
+        """Return the most of a gradient that is still blurred at some step, 0 to 1."""
+        if not (self.gradient_blur_px or self.gradient_blur_frames):
             return 0.0
         if not self.sharpen_steps:
             return 1.0
@@ -375,13 +375,13 @@ class Climber:
         is_sharp = (
             share == 0 if self._climb.sharpen_steps else torch.ones_like(share, dtype=torch.bool)
         )
-        # What is blurred is sharpened first; what is being sharpened changes anyway.
+        # Blurred gradients are sharpened first; while they are, patterns change anyway.
         self.blur_share[rows[~is_sharp]] = share[~is_sharp].clamp_max(FULLEST_SHARE)
         self.step_size[rows[is_sharp]] /= 2
         self.halvings[rows[is_sharp]] += 1
 
     def _sharpen(self, rows: Tensor, next_step: int) -> None:
-        """Let blurs fall that have begun to, or have to begin now."""
+        """Let the blur of gradients fall where it has begun to, or has to begin now."""
         if not self._climb.sharpen_steps:
             return
         share = self.blur_share[rows]
@@ -396,26 +396,18 @@ class Climber:
         # By what is seen: a tapered border would else shape the pattern twice.
         weights = self._weights[rows]
         gradient = gradient / weights.where(weights > 0, 1)
-        direction = self._blurred(
-            gradient,
-            rows,
-            sigma_px=climb.gradient_blur_px,
-            sigma_frames=climb.gradient_blur_frames,
+        share = self.blur_share[rows].to(gradient)[:, None, None, None]
+        blurred = blur(
+            gradient, sigma_px=climb.gradient_blur_px, sigma_frames=climb.gradient_blur_frames
         )
+        direction = gradient.lerp(blurred, share)
         length = direction.flatten(1).norm(dim=1).clamp_min(torch.finfo(direction.dtype).tiny)
         velocity = climb.momentum * self.velocity[rows] + direction / length[:, None, None, None]
         self.velocity[rows] = velocity
         size = self.step_size[rows] * self._length(rows, next_contrast)
         moved = self.pattern[rows] + size[:, None, None, None] * velocity
-        moved = self._blurred(moved, rows, sigma_px=climb.pattern_blur_px)
+        moved = blur(moved, sigma_px=climb.pattern_blur_px)
         self.pattern[rows] = self._allowed(moved, rows, next_contrast)
-
-    def _blurred(self, patterns: Tensor, rows: Tensor, **sigmas: float) -> Tensor:
-        """Mix patterns with what is blurred of them, each with the share it is still blurred by."""
-        share = self.blur_share[rows].to(patterns)
-        if not share.any():
-            return patterns
-        return patterns.lerp(blur(patterns, **sigmas), share[:, None, None, None])
 
     def _length(self, rows: Tensor, contrast: float) -> Tensor:
         """Return the length of a stimulus of full contrast: root of pixels times levels."""

@@ -451,7 +451,7 @@ def test_region_that_cannot_have_the_levels_is_refused():
         climber_of(Spy(dot), region=tapered, levels=Levels(60.0, 10.0))
 
 
-# Blurs that lead the way, and end
+# A blur that leads the way, and ends
 
 
 @pytest.mark.parametrize(
@@ -461,15 +461,15 @@ def test_region_that_cannot_have_the_levels_is_refused():
         ({"patience": 0}, (0, 60, 80, 99), (1.0, 1.0, 0.5, 0.025)),
         ({"sharpen_steps": 0}, (0, 99), (1.0, 1.0)),
         ({"steps": 30}, (0, 10, 20), (0.5, 0.25, 0.0)),
-        ({"gradient_blur_px": 0.0, "pattern_blur_px": 0.0}, (0, 50), (0.0, 0.0)),
+        ({"gradient_blur_px": 0.0}, (0, 50), (0.0, 0.0)),
     ],
 )
-def test_blurs_fall_in_the_last_steps_before_patience(options, steps, share):
+def test_blur_of_gradients_falls_in_the_last_steps_before_patience(options, steps, share):
     climb = Climb(**options)
     assert [climb.blur_share_at(step) for step in steps] == pytest.approx(share)
 
 
-def test_stimulus_that_gets_no_better_is_sharpened_before_its_steps_are_halved():
+def test_gradients_of_what_gets_no_better_are_sharpened_before_its_steps_are_halved():
     climber = climber_of(
         Spy(lambda seen: seen.sum((1, 2, 3)) * 1e-9 + 5.0),
         ramp_steps=0,

@@ -92,13 +92,13 @@ def test_linear_neuron_at_high_contrast_gets_its_filter_as_the_monitor_clips_it(
 
 
 def test_defaults_end_as_sharp_as_the_filter(linear_neurons):
-    """Blurs lead the way, and are gone in the end."""
+    """Blurred gradients lead the way, and are gone in the end."""
     twin, _ = linear_neurons
 
     made = make(twin)
 
     for frames, values, weights in zip(made.frames, FILTERS, made.weights, strict=True):
-        assert cosine(deviation(frames, weights > 0), windowed(values, weights)) > 0.995
+        assert cosine(deviation(frames, weights > 0), windowed(values, weights)) > 0.98
 
 
 MOVING_FILTERS = np.stack(
@@ -159,27 +159,29 @@ def energy_neurons(count, screen, **columns):
     return drawn.assign(envelope_exponent=1.0, **columns)
 
 
-def assert_gabor_of(neuron, found, screen, *, is_moving):
+def assert_gabor_of(neuron, found, screen, *, is_moving, within=0.05):
     place = np.hypot(found.x_px - neuron["x_px"], found.y_px - neuron["y_px"])
     wanted = screen.cycles_per_px(neuron["spatial_frequency_cpd"])
     whole = 360 if is_moving else 180
     away = (found.direction_deg - neuron["direction_deg"] + whole / 2) % whole - whole / 2
     assert place < 1.0
     assert abs(away) < 3.0
-    assert found.cycles_per_px == pytest.approx(wanted, rel=0.05)
+    assert found.cycles_per_px == pytest.approx(wanted, rel=within)
     assert found.unexplained < 0.05
 
 
 @pytest.mark.parametrize(
-    ("region", "count"), [({"region": "full"}, 8), (DISC, 4)], ids=["full", "disc"]
+    ("region", "count", "pattern_blur_px"),
+    [({"region": "full"}, 8, 0.4), ({"region": "full"}, 8, 0.0), (DISC, 4, 0.4)],
+    ids=["full", "full, sharp", "disc"],
 )
-def test_energy_neuron_gets_the_gabor_of_its_own(region, count):
+def test_energy_neuron_gets_the_gabor_of_its_own(region, count, pattern_blur_px):
     population = energy_neurons(count, SCREEN)
     twin = SimulatedV1("image", population=population, device="cpu")
     fields = planted_fields(twin, population["x_px"], population["y_px"])
 
     # The worse phase of a pair is a saddle, which one start in twenty does not leave.
-    made = make(twin, fields=fields, restarts=2, **region)
+    made = make(twin, fields=fields, restarts=2, pattern_blur_px=pattern_blur_px, **region)
 
     best = made.table.groupby("neuron")["response"].idxmax()
     for (_, neuron), row in zip(population.iterrows(), best, strict=True):
@@ -192,7 +194,9 @@ def test_energy_neuron_gets_the_gabor_of_its_own(region, count):
         assert 0.95 < made.table["response"][row] / bound < 1.01
         if region["region"] == "full":
             found = fit_gabor(deviation(made.frames[row], made.weights[row] > 0)[None])
-            assert_gabor_of(neuron, found, SCREEN, is_moving=False)
+            # What blurs the pattern makes the finest stripes a little wider.
+            within = 0.1 if pattern_blur_px else 0.05
+            assert_gabor_of(neuron, found, SCREEN, is_moving=False, within=within)
 
 
 @pytest.mark.parametrize("drawing", ["pixels", "low-rank"])
