@@ -86,8 +86,8 @@ def generate(
     set_ : list of str, optional
         key=value, replaces a value of the protocol, such as region=center or rms_level=20.
     minutes : float, optional
-        Time for making stimuli; it is spent where it pays most, and the table says how many steps
-        each stimulus got. Without it, each gets all its steps.
+        Time for searching, making and checking; it is spent where it pays most, and the table says
+        how many steps each stimulus got and which were checked. Without it, each gets all.
     by : str, optional
         The same as a time of day, such as 07:00.
     device : str
@@ -173,6 +173,10 @@ def summary(made: StimulusSet) -> str:
     targets = table["target"].nunique()
     steps = table.loc[table["status"].eq("deadline"), "steps"]
     late = f"; time ended after {steps.min():.0f} to {steps.max():.0f} steps" if len(steps) else ""
+    if left := made.provenance.get("targets_without_time"):
+        late += f"; no time for {len(left):,} more targets"
+    if unchecked := int((~table["is_checked"]).sum()):
+        late += f"; no time to check {unchecked:,} stimuli"
     return (
         f"{len(made):,} stimuli for {targets:,} {'target' if targets == 1 else 'targets'} "
         f"({counts}{late})\n{format_table(header, rows)}"

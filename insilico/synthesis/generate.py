@@ -173,6 +173,8 @@ def synthesize(
     name = prepared.mouse.name
     identity = describe(twin, prepared)
     folder = None if out is None else RunFolder.open(out, identity, command=command)
+    workshop = Workshop(twin, name, values, shown=progress)
+    candidates = _candidates(values, workshop, given.natural)
     bench = _Bench(twin, name, _pool(wanted), folder, progress=progress, command=command)
     choice = bench.choose(values, wanted, given)
     targets = make_targets(
@@ -181,8 +183,6 @@ def synthesize(
         is_population=wanted.is_population,
         weights=wanted.weights,
     )
-    workshop = Workshop(twin, name, values, shown=progress)
-    candidates = _candidates(values, workshop, given.natural)
     digests = _digests(choice, wanted, candidates, given)
     if folder is not None:
         if folder.is_finished(what, values.to_dict(), digests):
