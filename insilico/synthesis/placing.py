@@ -143,8 +143,7 @@ def _shown_centers(table: pd.DataFrame, screen: Screen) -> tuple[FloatArray, Flo
 def _field_reliability(table: pd.DataFrame) -> FloatArray:
     """Return how well the map that was fitted comes back; the better one where none was."""
     if "map_used" not in table:
-        known = table["r2"] if "r2" in table else pd.Series(np.nan, table.index)
-        return known.to_numpy(float)
+        return np.asarray(table.get("r2", np.full(len(table), np.nan)), dtype=np.float64)
     by_map = {name: table[column].to_numpy(float) for name, column in RELIABILITY_OF_MAP.items()}
     used = table["map_used"].to_numpy(object)
     better = np.fmax(by_map["linear"], by_map["energy"])

@@ -128,7 +128,7 @@ class RotaryEmbedding(nn.Module):
             .unsqueeze(2)
             for part in (0, 1)
         )
-        other = heads.unflatten(-1, (2, -1)).flip(-2).flatten(-2)
+        other = heads.reshape(*heads.shape[:-1], 2, -1).flip(-2).flatten(-2)
         return torch.addcmul(heads * cosine, other, sine).to(heads.dtype)
 
 
