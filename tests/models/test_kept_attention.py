@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from insilico.models.cores import parts
+from insilico.models.cores import kept_attention, parts
 from insilico.models.cores.kept_attention import attend, keeping, reusing, size_bytes
 
 
@@ -47,20 +47,32 @@ def test_reused_answers_are_not_computed(heads):
     assert len(answers) == 1
 
 
-@pytest.mark.parametrize("kept_bytes", [-1, 20_000, 1 << 30])
-def test_parts_give_the_same_gradients_however_much_of_them_is_kept(heads, kept_bytes, monkeypatch):
+@pytest.mark.parametrize(("kept_bytes", "reused"), [(-1, {0}), (0, {1, 2}), (1 << 30, {3})])
+def test_parts_give_the_same_gradients_however_much_of_them_is_kept(
+    heads, kept_bytes, reused, monkeypatch
+):
     monkeypatch.setattr(parts, "KEPT_BYTES", kept_bytes)
+    answered, calls = kept_attention._Answered.apply, []
+
+    def spy(*given):
+        calls.append(1)
+        return answered(*given)
+
+    monkeypatch.setattr(kept_attention._Answered, "apply", spy)
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     try:
         leaf = heads[0].clone().requires_grad_()
-        calls = [(leaf[row : row + 1],) for row in range(3)]
+        each = [(leaf[row : row + 1],) for row in range(3)]
         _, run = parts.plan_parts(9, 600, torch.device("cpu"), checkpoints=False, is_frozen=True)
-        answer = torch.cat(run(lambda part: attend(part, part.cos(), part.sin()), calls))
+        answer = torch.cat(run(lambda part: attend(part, part.cos(), part.sin()), each))
         (found,) = torch.autograd.grad(answer.square().sum(), leaf)
     finally:
         torch.set_num_threads(before)
 
+    assert len(calls) in reused
     plain = F.scaled_dot_product_attention(leaf, leaf.cos(), leaf.sin())
     torch.testing.assert_close(answer, plain)
     torch.testing.assert_close(found, torch.autograd.grad(plain.square().sum(), leaf)[0])
+    with pytest.raises(RuntimeError, match="second time"):
+        answer.sum().backward()

@@ -8,48 +8,73 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch.autograd.function import once_differentiable
 
-#: What a CPU computes attention with; it answers with a sum and with what its way back needs.
-_OPERATION = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu.default
-
-#: What attention answered, call by call.
-Answers = list[tuple[Tensor, ...]]
+#: What attention answered, and what its way back needs beside that, call by call.
+Answers = list[tuple[Tensor, Tensor]]
 
 
 class _Now(threading.local):
-    """What this thread does about answers."""
+    """What this thread does about answers: keep them in a list, or take them from one."""
 
-    mode: TorchDispatchMode | None = None
+    kept: Answers | None = None
+    known: Iterator[tuple[Tensor, Tensor]] | None = None
 
 
 _now = _Now()
 
 
-def attend(query: Tensor, key: Tensor, value: Tensor, **options: Any) -> Tensor:
-    """Return ``F.scaled_dot_product_attention``, within :func:`keeping` and :func:`reusing`."""
-    if torch.compiler.is_compiling() or _now.mode is None:
-        return F.scaled_dot_product_attention(query, key, value, **options)
-    with _now.mode:
-        return F.scaled_dot_product_attention(query, key, value, **options)
+def attend(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    *,
+    attn_mask: Tensor | None = None,
+    is_causal: bool = False,
+) -> Tensor:
+    """Return ``F.scaled_dot_product_attention``; on a CPU see :func:`keeping`, :func:`reusing`."""
+    is_plain = torch.compiler.is_compiling() or attn_mask is not None
+    if is_plain or (_now.kept is None and _now.known is None):
+        return F.scaled_dot_product_attention(
+            query, key, value, attn_mask=attn_mask, is_causal=is_causal
+        )
+    answer = None if _now.known is None else next(_now.known, None)
+    if answer is not None:
+        answered: Tensor = _Answered.apply(query, key, value, *answer, is_causal)  # type: ignore[no-untyped-call]
+        return answered
+    # What a CPU computes attention with, which tells both at once.
+    answer = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
+        query, key, value, 0.0, is_causal
+    )
+    if _now.kept is not None:
+        _now.kept.append(answer)
+    return answer[0]
 
 
 @contextlib.contextmanager
 def keeping(answers: Answers) -> Iterator[None]:
-    """Add what attention answers in this thread to a list."""
-    yield from _during(_Keep(answers))
+    """Add what attention answers in this thread, without gradients, to a list."""
+    _now.kept = answers
+    try:
+        yield
+    finally:
+        _now.kept = None
 
 
 @contextlib.contextmanager
-def reusing(answers: Answers) -> Iterator[None]:
+def reusing(answers: Sequence[tuple[Tensor, Tensor]]) -> Iterator[None]:
     """Answer as in a list, call by call; what comes after its end is computed."""
-    yield from _during(_Reuse(answers))
+    _now.known = iter(answers)
+    try:
+        yield
+    finally:
+        _now.known = None
 
 
 def size_bytes(answers: Answers) -> int:
@@ -57,37 +82,29 @@ def size_bytes(answers: Answers) -> int:
     return sum(part.nbytes for answer in answers for part in answer)
 
 
-def _during(mode: TorchDispatchMode) -> Iterator[None]:
-    before, _now.mode = _now.mode, mode
-    try:
-        yield
-    finally:
-        _now.mode = before
+class _Answered(torch.autograd.Function):
+    """Attention that was answered before."""
 
+    @staticmethod
+    def forward(
+        ctx: Any,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        answer: Tensor,
+        log_sums: Tensor,
+        is_causal: bool,
+    ) -> Tensor:
+        """Return the answer."""
+        ctx.save_for_backward(query, key, value, answer, log_sums)
+        ctx.is_causal = is_causal
+        return answer.detach()
 
-class _Keep(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    def __init__(self, answers: Answers) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self._answers = answers
-
-    def __torch_dispatch__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
-    ) -> Any:
-        answer = func(*args, **(kwargs or {}))
-        if func is _OPERATION:
-            self._answers.append(answer)
-        return answer
-
-
-class _Reuse(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    def __init__(self, answers: Answers) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self._left = iter(answers)
-
-    def __torch_dispatch__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
-    ) -> Any:
-        answer = next(self._left, None) if func is _OPERATION else None
-        if answer is None:
-            return func(*args, **(kwargs or {}))
-        return tuple(part.detach() for part in answer)
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        """Return the gradients of queries, keys and values."""
+        found = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward(
+            gradient, *ctx.saved_tensors, 0.0, ctx.is_causal
+        )
+        return (*found, None, None, None)

@@ -22,7 +22,8 @@ CPU_TOKENS, GPU_TOKENS = 1 << 11, 1 << 20
 #: As many on a GPU that computes parts again: there the peak of memory is what the blocks keep of
 #: one part on the way back, about 0.1 MB a token at the sizes of ViV1T.
 RECOMPUTED_TOKENS = 1 << 15
-#: Answers of attention are kept up to this size where parts are computed again on threads.
+#: Where parts are computed again on threads, the answers of attention are kept up to this size in
+#: one call for all parts.
 KEPT_BYTES = 256 << 20
 
 
@@ -123,19 +124,25 @@ class _Together(torch.autograd.Function):
     ) -> tuple[Tensor, ...]:
         """Return the parts; the arguments are there once more to be differentiated by."""
         ctx.function, ctx.calls = function, calls
-        ctx.answers = [[] for _ in calls]
+        kept: list[Answers] = [[] for _ in calls]
 
         def run(call: tuple[Any, ...], answers: Answers) -> Tensor:
-            is_enough = sum(map(size_bytes, ctx.answers)) > KEPT_BYTES
+            is_enough = sum(map(size_bytes, kept)) > KEPT_BYTES
             with torch.no_grad(), contextlib.nullcontext() if is_enough else keeping(answers):
                 return function(*call)
 
-        return tuple(_threads(torch.get_num_threads()).map(run, calls, ctx.answers))
+        parts = tuple(_threads(torch.get_num_threads()).map(run, calls, kept))
+        ctx.answer_counts = [len(answers) for answers in kept]
+        # Saved this way they are let go after the way back.
+        ctx.save_for_backward(*(part for answers in kept for answer in answers for part in answer))
+        return parts
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         """Return the gradient of every argument."""
+        saved = iter(ctx.saved_tensors)
+        kept = [[(next(saved), next(saved)) for _ in range(n)] for n in ctx.answer_counts]
 
         def differentiate(
             call: tuple[Any, ...], gradient: Tensor, answers: Answers
@@ -154,9 +161,7 @@ class _Together(torch.autograd.Function):
             by_leaf = dict(zip(leaves, found, strict=True))
             return [by_leaf.get(id(value)) for value in tensors]
 
-        found = _threads(torch.get_num_threads()).map(
-            differentiate, ctx.calls, gradients, ctx.answers
-        )
+        found = _threads(torch.get_num_threads()).map(differentiate, ctx.calls, gradients, kept)
         return (None, None, *(gradient for part in found for gradient in part))
 
 
