@@ -42,13 +42,14 @@ import insilico
 from insilico.screen import Screen
 from insilico.simulation.ground_truth import shipped_truth
 from insilico.stimuli.shapes import disc
-from insilico.synthesis.climbing import Climb, Climber, Start
+from insilico.synthesis.climbing import Climber, Start
+from insilico.synthesis.clock import Clock
 from insilico.synthesis.generate import read_synthesis_protocol
 from insilico.synthesis.levels import Levels
-from insilico.synthesis.making import Clock
 from insilico.synthesis.objectives import neuron as one_neuron
 from insilico.synthesis.parametrizations import Pixels
 from insilico.synthesis.regions import full_field
+from insilico.synthesis.schedule import Climb
 from insilico.synthesis.scoring import Exposure, Scorer, Scoring
 from insilico.synthesis.stages import Order, make_set
 from insilico.synthesis.targets import Target

@@ -58,7 +58,8 @@ def generate(
     population : bool
         One stimulus for all of them together.
     against : str, optional
-        Such as 5,6,7: one stimulus that drives the --neurons and not these.
+        Such as 5,6,7: one stimulus that drives the --neurons and not these. Discs lie at the mean
+        of both groups.
     weights : Path, optional
         A CSV file with the columns neuron and weight: how the neurons of the --population weigh.
     mouse : str, optional
@@ -86,8 +87,9 @@ def generate(
     set_ : list of str, optional
         key=value, replaces a value of the protocol, such as region=center or rms_level=20.
     minutes : float, optional
-        Time for searching, making and checking; it is spent where it pays most, and the table says
-        how many steps each stimulus got and which were checked. Without it, each gets all.
+        Time for searching, making and checking, from when receptive fields are known; figures come
+        after it. It is spent where it pays most, and the table says how many steps each stimulus
+        got and which were checked. Without it, each gets all.
     by : str, optional
         The same as a time of day, such as 07:00.
     device : str
@@ -98,8 +100,8 @@ def generate(
     from insilico.cli.selection import check_together, make_rule, make_selection, tell_idle
     from insilico.cli.sources import columns_of, read_sources
     from insilico.experiments.protocols import parse_overrides
+    from insilico.synthesis.clock import Clock
     from insilico.synthesis.generate import read_synthesis_protocol
-    from insilico.synthesis.making import Clock
 
     check_together(
         neurons=neurons, against=against, best=best, population=population, weights=weights
@@ -161,7 +163,10 @@ def summary(made: StimulusSet) -> str:
     table = made.table
     rows = []
     keys = ["region", "goal", "stimulus_class"]
-    for (region, goal, name), group in table.groupby(keys, sort=False):
+    # Of several restarts the best is what goes to the rig.
+    signed = table["response"].where(table["goal"] != "inhibit", -table["response"])
+    best = table.loc[signed.groupby([table["target"], *(table[key] for key in keys)]).idxmax()]
+    for (region, goal, name), group in best.sort_index().groupby(keys, sort=False):
         levels = [float(group[column].median()) for column in ("luminance_level", "rms_level")]
         response, blank = (float(group[c].median()) for c in ("response", "blank_response"))
         rows.append((str(region), str(goal), str(name), len(group), response, blank, *levels))

@@ -96,10 +96,12 @@ def tell_idle(
     """Say on stderr which thresholds of a rule nothing asks for."""
     for assignment in assignments:
         name = assignment.partition("=")[0].strip()
+        is_ranked_by_trials = best is not None and recording is not None
         if name in ("least_trial_reliability", "least_prediction_correlation"):
-            is_asked, when = best is not None and recording is not None, "--best and --recording"
+            is_asked, when = is_ranked_by_trials, "--best and --recording"
         else:
-            is_asked, when = best is not None or region != "full", "--best or a region with a disc"
+            is_asked = region != "full" or (best is not None and not is_ranked_by_trials)
+            when = "a region with a disc, or --best without --recording"
         if not is_asked:
             print(f"--rule {name} changes nothing here: it acts with {when}", file=sys.stderr)
 
@@ -193,8 +195,13 @@ def read_weights(path: Path, neuron_count: int) -> dict[int, float]:
         ) from error
     if lacking := [name for name in WEIGHT_COLUMNS if name not in table]:
         raise ProtocolError(
-            f"the weights {path} have no column {' and none '.join(lacking)}; give a CSV file with "
-            f"the columns {' and '.join(WEIGHT_COLUMNS)}"
+            f"the weights {path} have no column {' or '.join(lacking)}; give a CSV file with the "
+            f"columns {' and '.join(WEIGHT_COLUMNS)}"
+        )
+    if not isinstance(table.index, pd.RangeIndex):
+        raise ProtocolError(
+            f"the rows of the weights {path} have more values than its header has names; give each "
+            "column a name"
         )
     values = pd.to_numeric(table["weight"], errors="coerce").to_numpy(float)
     if len(rows := np.flatnonzero(~np.isfinite(values))):

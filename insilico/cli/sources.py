@@ -51,7 +51,8 @@ def read_sources(
     results = {} if fields is None else _results(fields, twin)
     # A folder is looked into before a recording is decoded, which can take long.
     found = None if natural is None else _natural(protocol, twin, mouse, natural, None)
-    cached = None if recording is None else _recording(recording, mouse)
+    is_needed = natural is None or least_repeats is not None
+    cached = _recording(recording, mouse) if recording is not None and is_needed else None
     return Sources(
         results=results,
         reliability=None
@@ -141,10 +142,13 @@ def columns_of(models: list[str]) -> dict[str, str]:
     """
     from insilico.errors import ProtocolError
 
-    columns = {Path(model).name: model for model in models}
-    if len(columns) < len(models):
-        raise ProtocolError(
-            f"--transfer names {len(models)} models and {len(columns)} of them have names of their "
-            f"own ({', '.join(columns)}), which their columns need; rename a folder"
-        )
+    columns: dict[str, str] = {}
+    for model in models:
+        name = Path(model).resolve().name
+        if name in columns:
+            raise ProtocolError(
+                f"two models of --transfer are called {name!r}, and columns are named after them; "
+                "rename a folder"
+            )
+        columns[name] = model
     return columns

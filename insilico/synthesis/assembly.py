@@ -22,8 +22,9 @@ FloatArray = np.ndarray[Any, np.dtype[np.float32]]
 
 #: Makes a scorer for some neurons.
 MakeScorer = Callable[[Sequence[int]], Scorer]
-#: Further columns (one row an entry) of entries whose neurons the scorer knows.
-Checks = Callable[[Sequence[Entry], Scorer], pd.DataFrame]
+#: Further columns (one row an entry) of entries whose neurons the scorer knows, and of what these
+#: answer to their bytes.
+Checks = Callable[[Sequence[Entry], Scorer, FloatArray], pd.DataFrame]
 #: Targets whose stimuli are asked about together: images cost the same for many neurons.
 TARGETS_ASKED = {"image": 100, "movie": 1}
 
@@ -71,7 +72,8 @@ def assemble(
         blank_of = dict(zip(unique, blanks, strict=True))
         further: list[dict[Any, Any]] = [{} for _ in places]
         if checks is not None:
-            further = checks([entries[place] for place in places], scorer).to_dict("records")
+            asked = [entries[place] for place in places]
+            further = checks(asked, scorer, responses).to_dict("records")
         for index, place in enumerate(places):
             entry = entries[place]
             shown[place] = present(entry.frames, scorer.twin.kind, scorer.exposure)

@@ -11,21 +11,19 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from insilico.errors import ProtocolError
 from insilico.synthesis.levels import Levels
 from insilico.synthesis.objectives import Objective
 from insilico.synthesis.parametrizations import Parametrization
 from insilico.synthesis.regions import Region
+from insilico.synthesis.schedule import Climb
 from insilico.synthesis.scoring import Scorer
 from insilico.synthesis.smoothing import blur
-
-Optimizer = Literal["ascent", "adamw"]
 
 #: Betas and epsilon of AdamW, as published.
 ADAM_BETAS = (0.9, 0.999)
@@ -33,7 +31,7 @@ ADAM_EPSILON = 1e-8
 #: A stimulus that does not get better is given half the step so often; then it is finished.
 HALVINGS = 3
 #: Fresh starts of a stimulus without gradient before its neurons are called silent.
-FRESH_STARTS = 5
+FRESH_STARTS = 20
 #: What steps change, beside numbers and moments of AdamW.
 CHANGING = (
     *(
@@ -55,84 +53,6 @@ FULLEST_SHARE = 1 - 1e-6
 FREE_STEP = 0.5
 #: What is taken from the score of each stimulus (stimulus,), given what is seen and which they are.
 Penalty = Callable[[Tensor, Tensor], Tensor]
-
-
-@dataclasses.dataclass(frozen=True)
-class Climb:
-    """How stimuli are improved.
-
-    Parameters
-    ----------
-    optimizer : {"ascent", "adamw"}
-        What makes the steps.
-    steps : int
-        Most steps of a stimulus.
-    step_size : float
-        Of ascent: length of a step, in lengths of the stimulus itself (its deviations from gray).
-        Of AdamW: learning rate; 0.05 as published.
-    momentum : float
-        Of ascent, 0 to below 1.
-    gradient_blur_px, gradient_blur_frames, pattern_blur_px : float
-        Standard deviations by which ascent blurs each gradient, and the pattern after each step.
-    ramp_steps : int
-        Steps over which the contrast grows geometrically to what is asked; 0 begins with it.
-    ramp_start : float
-        Contrast at the beginning of the ramp, as a fraction.
-    sharpen_steps : int
-        Steps over which the blur of gradients falls to nothing: the last ones before ``patience``,
-        or sooner where a stimulus gets no better. Blurred gradients lead different noise to one
-        optimum, and sharp ones reach it. 0 blurs them to the end.
-    patience : int
-        Steps without improvement before that blur falls, and then before the step size is halved;
-        after three halvings a stimulus is finished. 0 makes all steps.
-    tolerance : float
-        An improvement is one by at least this fraction of the score, in one step or in several.
-    """
-
-    optimizer: Optimizer = "ascent"
-    steps: int = 100
-    step_size: float = 0.1
-    momentum: float = 0.8
-    gradient_blur_px: float = 1.0
-    gradient_blur_frames: float = 0.0
-    pattern_blur_px: float = 0.4
-    ramp_steps: int = 40
-    ramp_start: float = 0.1
-    sharpen_steps: int = 40
-    patience: int = 10
-    tolerance: float = 1e-3
-
-    def __post_init__(self) -> None:
-        if self.optimizer not in get_args(Optimizer):
-            known = ", ".join(get_args(Optimizer))
-            raise ProtocolError(f"optimizer is {self.optimizer!r}; give one of {known}")
-        if self.steps < 1:
-            raise ProtocolError(f"steps is {self.steps}; give 1 or more")
-        blurs = ("gradient_blur_px", "gradient_blur_frames", "pattern_blur_px")
-        for name in (*blurs, "ramp_steps", "sharpen_steps", "patience", "tolerance"):
-            if not getattr(self, name) >= 0:
-                raise ProtocolError(f"{name} is {getattr(self, name):g}; give 0 or more")
-        if not (self.step_size > 0 and 0 <= self.momentum < 1 and 0 < self.ramp_start <= 1):
-            raise ProtocolError(
-                f"step_size is {self.step_size:g}, momentum {self.momentum:g} and ramp_start "
-                f"{self.ramp_start:g}; give a step above 0, a momentum from 0 to below 1 and a "
-                "start above 0 and at most 1"
-            )
-
-    def contrast_at(self, step: int) -> float:
-        """Return the fraction of the contrast that is shown at some step."""
-        if step >= self.ramp_steps:
-            return 1.0
-        return float(self.ramp_start ** (1 - step / self.ramp_steps))
-
-    def blur_share_at(self, step: int) -> float:
-        """Return the most of a gradient that is still blurred at some step, 0 to 1."""
-        if not (self.gradient_blur_px or self.gradient_blur_frames):
-            return 0.0
-        if not self.sharpen_steps:
-            return 1.0
-        left = self.steps - self.patience - step
-        return min(1.0, max(0.0, left / self.sharpen_steps))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -466,7 +386,9 @@ class Climber:
         levels = self._levels
         gray = self._backgrounds[row].mean()
         spread = levels.rms_level or (levels.highest - levels.lowest) * FREE_START
-        noise = blur(noise[None], sigma_px=self._climb.gradient_blur_px)[0]
+        # Fine noise may reach what coarse noise does not.
+        is_fine = attempt % 2 == 1
+        noise = noise if is_fine else blur(noise[None], sigma_px=self._climb.gradient_blur_px)[0]
         # Noise beside the region would never be seen, nor leave again.
         return gray + spread * noise * (self._weights[row] > 0)
 

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import pandas as pd
 
-from insilico.synthesis.assembly import Checks
+from insilico.synthesis.assembly import Checks, FloatArray
 from insilico.synthesis.checks import (
     behavior_sensitivity,
     center_share,
     diversity,
     frequency_columns,
     gaze_sensitivity,
-    responses_to,
     spectrum_columns,
     transfer,
 )
+from insilico.synthesis.clock import Clock
 from insilico.synthesis.entries import Entry
-from insilico.synthesis.making import Clock
 from insilico.synthesis.scoring import Scorer
 from insilico.synthesis.targets import Target
 from insilico.synthesis.workshop import Workshop
@@ -46,7 +46,7 @@ def checks_of(
     place_of = {target.objective.name: (target.x_px, target.y_px) for target in targets}
     gray_level = workshop.screen.gray
 
-    def check(entries: Sequence[Entry], scorer: Scorer) -> pd.DataFrame:
+    def check(entries: Sequence[Entry], scorer: Scorer, responses: FloatArray) -> pd.DataFrame:
         is_checked = clock.left_s > 0
         columns = [pd.DataFrame({"is_checked": [is_checked] * len(entries)})]
         if is_checked:
@@ -60,7 +60,7 @@ def checks_of(
             for entry in entries
         ]
         columns += [
-            diversity(entries, responses_to(entries, scorer)),
+            diversity(entries, responses.astype(np.float64)),
             frequency_columns(entries, workshop.screen),
             spectrum_columns(entries, references),
             pd.DataFrame({"center_share": shares}),

@@ -17,8 +17,9 @@ from insilico.experiments.protocols import change_protocol, read_protocol
 from insilico.experiments.run_folder import RunFolder, fingerprint
 from insilico.experiments.runner import describe
 from insilico.results import Result
+from insilico.synthesis.checks import check_twins
 from insilico.synthesis.choice import Choice, ChoiceRule, choose
-from insilico.synthesis.making import Clock
+from insilico.synthesis.clock import Clock
 from insilico.synthesis.objectives import Objective
 from insilico.synthesis.protocol import MOTION, SynthesisProtocol
 from insilico.synthesis.sources import Candidates, gratings
@@ -175,6 +176,8 @@ def synthesize(
     folder = None if out is None else RunFolder.open(out, identity, command=command)
     workshop = Workshop(twin, name, values, shown=progress)
     candidates = _candidates(values, workshop, given.natural)
+    # Other twins that do not fit are refused before receptive fields are measured.
+    check_twins(given.transfer, workshop.scorer(prepared.neurons[:1].tolist()))
     bench = _Bench(twin, name, _pool(wanted), folder, progress=progress, command=command)
     choice = bench.choose(values, wanted, given)
     targets = make_targets(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ import torch
 from insilico.errors import StimulusError
 from insilico.interrupts import finishing_first
 from insilico.synthesis.climbing import Climber, Start
+from insilico.synthesis.clock import Clock
 from insilico.synthesis.kept import KEEP_EVERY_S, keep, kept
 
 FloatArray = np.ndarray[Any, np.dtype[np.float32]]
@@ -25,52 +25,6 @@ ROUND_STEPS = 10
 LAST_STEPS = 0.9
 #: Scores nearer to 0 count as this much when gains are compared.
 SMALLEST_SCORE = 1e-12
-
-
-class Clock:
-    """The time that is left, where there is a deadline.
-
-    Parameters
-    ----------
-    seconds : float or None
-        From now; None is no deadline.
-    share : float
-        Of the whole time, where this clock is for a part of it.
-
-    Attributes
-    ----------
-    asked_s : float or None
-        The seconds.
-    share : float
-        The same.
-
-    Raises
-    ------
-    StimulusError
-        If it is no number.
-    """
-
-    def __init__(self, seconds: float | None = None, *, share: float = 1.0) -> None:
-        if seconds is not None and math.isnan(seconds):
-            raise StimulusError("the time for making stimuli is not a number; give seconds")
-        self.asked_s, self.share = seconds, share
-        self._end = None if seconds is None else time.monotonic() + seconds
-
-    @property
-    def has_deadline(self) -> bool:
-        """Whether time ends."""
-        return self._end is not None
-
-    @property
-    def left_s(self) -> float:
-        """Seconds left; infinite without a deadline."""
-        return float("inf") if self._end is None else self._end - time.monotonic()
-
-    def part(self, share: float) -> Clock:
-        """Return a clock for a share of the time left; this one where there is no deadline."""
-        if not self.has_deadline:
-            return self
-        return Clock(self.left_s * share, share=self.share * share)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -300,7 +254,7 @@ def _check_time(batch: Batch, first_steps: int, clock: Clock) -> None:
     """Refuse a deadline that one batch cannot meet, as its first steps tell."""
     if batch.climber.steps.max() > 0:
         return
-    left_s = clock.left_s
+    used_s, left_s = clock.used_s, clock.left_s
     # These two steps are made even if they end after the deadline, to say what would suffice.
     batch.advance(1, Clock(), lambda steps: None)
     # The second step shows what a step takes once the twin is warm.
@@ -313,6 +267,6 @@ def _check_time(batch: Batch, first_steps: int, clock: Clock) -> None:
         raise StimulusError(
             f"{max(left_s, 0):.1f} s are left for making, and the first {neurons} "
             f"{'stimulus takes' if neurons == 1 else 'stimuli take'} about {needed_s:.1f} s "
-            f"({first_steps} steps of {step_s:.2g} s); give at least {needed_s / clock.share:.1f} "
-            "s in all, or fewer ramp_steps"
+            f"({first_steps} steps of {step_s:.2g} s); give at least "
+            f"{clock.whole_s(used_s + needed_s):.1f} s in all, or fewer ramp_steps"
         )

@@ -10,7 +10,6 @@ from insilico.errors import StimulusError
 from insilico.experiments.protocols import Protocol, require
 from insilico.screen import Screen
 from insilico.stimuli.stimuli import Kind
-from insilico.synthesis.climbing import Climb, Optimizer
 from insilico.synthesis.levels import Levels
 from insilico.synthesis.objectives import Goal
 from insilico.synthesis.parametrizations import (
@@ -21,6 +20,7 @@ from insilico.synthesis.parametrizations import (
     ParametrizationName,
     Pixels,
 )
+from insilico.synthesis.schedule import Climb, Optimizer
 from insilico.synthesis.scoring import Behavior, Exposure, OverFrames, OverViews, Scoring
 
 #: What can be made: still stimuli and moving ones.
@@ -143,7 +143,10 @@ class SynthesisProtocol(Protocol):
         require(self.restarts >= 1, "restarts must be 1 or more")
         require(self.pattern_s > 0, "pattern_s must be above 0")
         require(self.lead_s >= 0, "lead_s must be 0 or more")
-        require(self.diameter_deg >= 0, "diameter_deg must be 0 (own preferred size) or more")
+        require(
+            0 <= self.diameter_deg < 180,
+            "diameter_deg must be 0 (own preferred size) or more, and below 180",
+        )
         require(
             not 0 < self.outer_diameter_deg <= self.diameter_deg,
             "outer_diameter_deg must be 0 (the edges of the screen) or above diameter_deg",

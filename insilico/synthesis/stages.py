@@ -13,12 +13,13 @@ from insilico.errors import StimulusError
 from insilico.synthesis.assembly import Checks, assemble, neurons_of, present
 from insilico.synthesis.checks import check_twins
 from insilico.synthesis.climbing import Start
+from insilico.synthesis.clock import Clock
 from insilico.synthesis.controls import has_donor, noise_control, swap_controls
 from insilico.synthesis.entries import Entry, best_of
 from insilico.synthesis.final_checks import checks_of
 from insilico.synthesis.finding import Wanted
 from insilico.synthesis.identity import stimulus_id
-from insilico.synthesis.making import Clock, Made
+from insilico.synthesis.making import Made
 from insilico.synthesis.objectives import CLASS_OF_GOAL, Objective
 from insilico.synthesis.pattern_checks import as_movie
 from insilico.synthesis.regions import Region
@@ -162,11 +163,9 @@ class _Making:
                 ahead[entry.key] = entry
         better = self._climb_from(f"{stage}-again", ahead, best, clock)
         made = [better.get(id(entry), entry) for entry in made]
-        reached = {entry.key: entry.score for entry in best_of(made, all_goals=True)}
-        behind = {key for key, entry in ahead.items() if entry.score > reached[key]}
         return [
             dataclasses.replace(entry, status="below_control")
-            if entry.status == "ok" and entry.key in behind
+            if entry.status == "ok" and entry.key in ahead and entry.score < ahead[entry.key].score
             else entry
             for entry in made
         ]
@@ -270,7 +269,8 @@ class _Making:
         ]
         place = {target.objective.name: i for i, target in enumerate(self._order.targets)}
         entries = sorted([*centers, *made, *linked], key=lambda entry: place[entry.objective.name])
-        had_time = {entry.objective.name for entry in entries}
+        # A center alone is not what was asked for.
+        had_time = {entry.objective.name for entry in made}
         left = [name for name in place if name not in had_time]
         order = self._order
         checks = checks_of(self._workshop, order.targets, order.transfer, self._clock)

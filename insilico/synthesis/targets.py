@@ -106,7 +106,7 @@ def make_targets(
     Raises
     ------
     NeuronError
-        If a neuron of the population has no weight.
+        If a neuron of the population has no weight, or no neuron of an objective was chosen.
     ProtocolError
         If two objectives have the same name, or one has none.
     """

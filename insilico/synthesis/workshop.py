@@ -17,15 +17,17 @@ import torch
 from insilico.progress import progress_bar
 from insilico.screen import Screen
 from insilico.synthesis.assembly import grouped, neurons_of
-from insilico.synthesis.climbing import Climb, Climber, Start
+from insilico.synthesis.climbing import Climber, Start
+from insilico.synthesis.clock import Clock
 from insilico.synthesis.entries import Entry
 from insilico.synthesis.finding import Wanted
 from insilico.synthesis.kept import KEEP_EVERY_S, keep, kept
-from insilico.synthesis.making import Batch, Clock, Made, make_all
+from insilico.synthesis.making import Batch, Made, make_all
 from insilico.synthesis.objectives import Objective
 from insilico.synthesis.penalties import SpectrumDistance, published_kl, total_variation
 from insilico.synthesis.protocol import SynthesisProtocol
 from insilico.synthesis.regions import Region
+from insilico.synthesis.schedule import Climb
 from insilico.synthesis.scoring import Exposure, Scorer
 from insilico.synthesis.search import Search
 from insilico.synthesis.sources import Candidates
@@ -143,7 +145,7 @@ class Workshop:
         climb = climb or self.protocol.climb
         batches = self._batches(stage, starts, climb)
         total = climb.steps * len(batches)
-        first_steps = min(climb.steps, max(climb.ramp_steps, 1) + 1) if is_bare else 0
+        first_steps = min(climb.steps, max(climb.first_steps, 1) + 1) if is_bare else 0
         with progress_bar(f"making stimuli ({stage})", total, shown=self.shown) as advance:
             make_all(
                 batches,

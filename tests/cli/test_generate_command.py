@@ -231,8 +231,12 @@ def test_thresholds_that_nothing_asks_for_are_told(capsys):
     assert "--rule least_trial_reliability changes nothing here" in told
     assert "--rule least_coverage changes nothing here" in told
     tell_idle([field], best=None, recording=None, region="center")
-    tell_idle([recorded, field], best=3, recording="folder", region="full")
+    tell_idle([field], best=3, recording=None, region="full")
+    tell_idle([recorded], best=3, recording="folder", region="full")
     assert not capsys.readouterr().err
+    # Trials rank in place of receptive fields.
+    tell_idle([field], best=3, recording="folder", region="full")
+    assert "--rule least_coverage changes nothing here" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -241,6 +245,7 @@ def test_thresholds_that_nothing_asks_for_are_told(capsys):
         (None, "weights.csv cannot be read (No such file or directory)"),
         ("", "cannot be read (No columns to parse"),
         ("neuron,share\n0,1\n", "have no column weight; give a CSV file with the columns"),
+        ("neuron,weight\n0,1,2\n", "more values than its header has names"),
         ("neuron,weight\n0,1\n1,nan\n2,1\n", "the weight of neuron 1 in"),
         ("neuron,weight\n0,1\n1,inf\n2,1\n", "is inf; give a finite number"),
         ("neuron,weight\n0,1\n1,much\n2,1\n", "is much; give a finite number"),

@@ -333,7 +333,9 @@ def test_named_bad_fit_is_refused_in_one_sentence(named_fields):
     assert message.startswith("2 of the 3 named neurons cannot be stimulated")
     assert "neuron 3: it has no usable receptive field (poor_fit)" in message
     assert "neuron 5: its coverage is 0.6, below 0.9" in message
-    assert message.endswith("leave them out, or set on_bad_fit to 'flag' or 'leave_out'")
+    assert message.endswith(
+        "leave them out, or let on_bad_fit (--bad-fits) be 'flag' or 'leave_out'"
+    )
     assert "neuron 8" not in message
 
 

@@ -8,11 +8,12 @@ from planted_twins import SHARP, SMALL_SCREEN, cosine, drifting_filter, gabor, l
 from benchmarks import published_generation as published
 from insilico.errors import ProtocolError
 from insilico.screen import Screen
-from insilico.synthesis.climbing import FRESH_STARTS, HALVINGS, Climb, Climber, Start
+from insilico.synthesis.climbing import FRESH_STARTS, HALVINGS, Climber, Start
 from insilico.synthesis.levels import Levels, measure_levels
 from insilico.synthesis.objectives import neuron
 from insilico.synthesis.parametrizations import Fourier, LowRank, Pixels
 from insilico.synthesis.regions import center_disc, full_field
+from insilico.synthesis.schedule import Climb
 from insilico.synthesis.scoring import Exposure, Scorer
 
 FULL = full_field(SMALL_SCREEN)
@@ -193,15 +194,17 @@ def test_score_of_low_contrast_never_outlives_the_ramp():
     assert climber.best_score[0] == climber.scores[10, 0] < climber.scores[0, 0]
 
 
-def test_stops_without_improvement_after_halving_its_steps():
+@pytest.mark.parametrize("options", [{"sharpen_steps": 0}, ADAMW])
+def test_stops_without_improvement_after_halving_its_steps(options):
     spy = Spy(lambda seen: seen.sum((1, 2, 3)) * 1e-9 + 5.0)
 
-    climber = climber_of(spy, steps=90, patience=4, sharpen_steps=0)
+    climber = climber_of(spy, steps=90, patience=4, **options)
     climber.advance(90)
 
     # One step at full contrast, then patience for the first size and for every half of it.
     assert climber.steps.tolist() == [10 + 1 + 4 * (HALVINGS + 1)]
-    assert climber.step_size[0] == 0.1 / 2 ** (HALVINGS + 1)
+    whole = options.get("step_size", 0.1)
+    assert float(climber.step_size[0]) == pytest.approx(whole / 2 ** (HALVINGS + 1))
     assert climber.is_finished.all()
     assert not climber.is_silent.any()
 
@@ -460,8 +463,9 @@ def test_region_that_cannot_have_the_levels_is_refused():
         ({}, (0, 50, 70, 90, 99), (1.0, 1.0, 0.5, 0.0, 0.0)),
         ({"patience": 0}, (0, 60, 80, 99), (1.0, 1.0, 0.5, 0.025)),
         ({"sharpen_steps": 0}, (0, 99), (1.0, 1.0)),
-        ({"steps": 30}, (0, 10, 20), (0.5, 0.25, 0.0)),
+        ({"steps": 30}, (0, 5, 10, 20), (1.0, 1.0, 2 / 3, 0.0)),
         ({"gradient_blur_px": 0.0}, (0, 50), (0.0, 0.0)),
+        (ADAMW, (0, 50), (0.0, 0.0)),
     ],
 )
 def test_blur_of_gradients_falls_in_the_last_steps_before_patience(options, steps, share):

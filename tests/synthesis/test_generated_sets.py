@@ -22,6 +22,7 @@ from insilico.errors import InsilicoError, NeuronError, NotFittedError, Protocol
 from insilico.models.mouse import Statistics
 from insilico.simulation.scenes import dead_leaves_images, dead_leaves_movie
 from insilico.synthesis import ChoiceRule, Selection, Sources, StimulusSet
+from insilico.synthesis.climbing import FRESH_STARTS
 from insilico.synthesis.objectives import difference, neuron
 from insilico.synthesis.sources import Candidates
 from insilico.twin.twin import ensemble
@@ -319,7 +320,7 @@ def test_silent_neurons_say_so_and_get_noise_not_gray():
     assert made.table["status"].tolist() == ["silent", "silent", "ok"]
     assert made.table["response"].tolist()[:2] == [0.0, 2.0]
     assert made.table["rms_level"].to_numpy() == pytest.approx([10] * 3, abs=0.5)
-    assert made.table["steps"].tolist()[:2] == [6, 6]
+    assert made.table["steps"].tolist()[:2] == [FRESH_STARTS + 1] * 2
     # Each target starts from noise of its own.
     assert made.ids[0] != made.ids[1]
 

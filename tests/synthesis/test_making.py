@@ -9,10 +9,11 @@ import torch
 from planted_twins import SMALL_SCREEN, gabor, linear_twin, make, planted_fields
 
 from insilico.errors import RunFolderError, StimulusError
-from insilico.synthesis import StimulusSet, making, stages
+from insilico.synthesis import StimulusSet, clock, making, stages
 from insilico.synthesis.climbing import Climber, Start
+from insilico.synthesis.clock import Clock
 from insilico.synthesis.kept import keep, kept
-from insilico.synthesis.making import Batch, Clock, make_all
+from insilico.synthesis.making import Batch, make_all
 from insilico.synthesis.objectives import neuron
 from insilico.synthesis.regions import full_field
 
@@ -35,7 +36,9 @@ def fields(twin):
 def watch(monkeypatch):
     """A watch in place of the time: whoever works adds what it takes."""
     watch = types.SimpleNamespace(now=100.0)
-    monkeypatch.setattr(making, "time", types.SimpleNamespace(monotonic=lambda: watch.now))
+    time = types.SimpleNamespace(monotonic=lambda: watch.now)
+    monkeypatch.setattr(making, "time", time)
+    monkeypatch.setattr(clock, "time", time)
     return watch
 
 
@@ -380,6 +383,39 @@ def test_checks_that_time_does_not_suffice_for_are_left_out_and_made_up_for(
     made = make(twin, "0:2", out=tmp_path / "run", **options)
     assert made.table["is_checked"].all()
     assert_same_set(made, whole)
+
+
+@pytest.mark.usefixtures("second_a_step")
+def test_target_with_nothing_but_a_center_had_no_time(twin, fields, tmp_path, monkeypatch):
+    monkeypatch.setattr(stages, "CENTER_SHARE", 0.75)
+    options = {**FEW, "region": "surround", "diameter_deg": 20.0, "patience": 0}
+
+    # All three get a center, and surrounds of two fill the rest.
+    hurried = make(twin, fields=fields, out=tmp_path / "run", seconds=36.0, **options)
+
+    assert hurried.provenance["targets_without_time"] == ["neuron 2"]
+    has_surround = hurried.table["region"] == "surround"
+    assert set(hurried.table["target"][has_surround]) == {"neuron 0", "neuron 1"}
+    made = make(twin, fields=fields, out=tmp_path / "run", **options)
+    assert made.provenance["targets_without_time"] == []
+
+
+def test_time_to_ask_for_counts_what_was_used_before(watch):
+    whole = Clock(100.0)
+    watch.now += 20.0
+    making_ = whole.part(0.5)
+    watch.now += 10.0
+    center = making_.part(0.25)
+
+    assert center.left_s == pytest.approx(0.25 * (0.5 * 80.0 - 10.0))
+    # Seconds of the last part, of the middle one, and of the whole.
+    assert center.whole_s(5.0) == pytest.approx(20.0 + (10.0 + 5.0 / 0.25) / 0.5)
+    assert whole.whole_s(5.0) == 5.0
+    again = Clock(20.0 + (10.0 + 5.0 / 0.25) / 0.5)
+    watch.now += 20.0
+    part = again.part(0.5)
+    watch.now += 10.0
+    assert part.part(0.25).left_s == pytest.approx(5.0)
 
 
 @pytest.mark.usefixtures("second_a_step")

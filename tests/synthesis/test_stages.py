@@ -10,14 +10,16 @@ from planted_twins import SMALL_SCREEN, gabor, linear_twin, make, planted_fields
 
 from insilico.errors import NeuronError, RunFolderError
 from insilico.synthesis import Objective, Selection, Sources
-from insilico.synthesis.climbing import Climb, Climber, Start
+from insilico.synthesis.climbing import Climber, Start
+from insilico.synthesis.clock import Clock
 from insilico.synthesis.finding import group_targets
 from insilico.synthesis.levels import Levels
-from insilico.synthesis.making import Batch, Clock
+from insilico.synthesis.making import Batch
 from insilico.synthesis.objectives import neuron
 from insilico.synthesis.parametrizations import Pixels
 from insilico.synthesis.protocol import SynthesisProtocol
 from insilico.synthesis.regions import full_field
+from insilico.synthesis.schedule import Climb
 from insilico.synthesis.scoring import Exposure, Scorer
 from insilico.synthesis.workshop import Workshop
 
