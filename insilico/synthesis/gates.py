@@ -162,7 +162,8 @@ def refuse_misplaced(table: pd.DataFrame, texts: Sequence[str], misplaced: BoolA
     more = f", and {len(rows) - LISTED} more" if len(rows) > LISTED else ""
     raise NotFittedError(
         f"{len(rows)} of the {len(table)} named neurons cannot be stimulated in the receptive "
-        f"field ({listed}{more}); leave them out, or let on_bad_fit (--bad-fits) be 'flag' or 'leave_out'"
+        f"field ({listed}{more}); leave them out, or let on_bad_fit (--bad-fits) be "
+        "'flag' or 'leave_out'"
     )
 
 

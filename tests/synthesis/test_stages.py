@@ -166,3 +166,16 @@ def test_penalties_count_for_what_is_found_as_for_what_is_made(twin):
     # Less its penalty each of them scores below what a grating drives.
     assert (made["score"].to_numpy() < found["score"].to_numpy()).all()
     assert set(made["status"]) == {"ok"}
+
+
+def test_every_start_that_a_grating_beats_says_so(twin):
+    """Of one step noise stays noise: the best start goes on from the grating, the other cannot."""
+    made = make(twin, "0:1", steps=1, ramp_steps=0, restarts=2, controls=("grating",)).table
+
+    exciting = made[made["stimulus_class"] == "exciting"].set_index("started_from")
+    grating = made.loc[made["stimulus_class"] == "grating", "response"].item()
+    assert exciting.loc["grating", "status"] == "ok"
+    assert exciting.loc["grating", "response"] > 0.95 * grating
+    rest = exciting[exciting.index.isna()]
+    assert rest["status"].tolist() == ["below_control"]
+    assert rest["response"].item() < grating
