@@ -64,7 +64,7 @@ def plot_curves(stimuli: SynthesizedStimuli) -> Figure:
         remark = f"{flat:,} without a line: never better than at first" if flat else ""
         name = ", ".join(filter(None, [str(key["stimulus_class"]), panel_name(key, table)]))
         axes.set_title(f"{name}, N = {len(lines):,}")
-        axes.set_xlabel("\n".join(filter(None, ["step", join_counts(parts), remark])))
+        axes.set_xlabel("\n".join(filter(None, ["step", f"status: {join_counts(parts)}", remark])))
         axes.set_ylabel("best score so far\n(0 first, 1 final)")
     letter_panels(panels if len(panels) > 1 else [])
     return figure
