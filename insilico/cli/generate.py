@@ -165,8 +165,9 @@ def summary(made: StimulusSet) -> str:
     keys = ["region", "goal", "stimulus_class"]
     # Of several restarts the best is what goes to the rig.
     signed = table["response"].where(table["goal"] != "inhibit", -table["response"])
-    best = table.loc[signed.groupby([table["target"], *(table[key] for key in keys)]).idxmax()]
-    for (region, goal, name), group in best.sort_index().groupby(keys, sort=False):
+    ranked = table.loc[signed.sort_values(ascending=False, kind="stable").index]
+    best = ranked.drop_duplicates(["target", *keys]).sort_index()
+    for (region, goal, name), group in best.groupby(keys, sort=False):
         levels = [float(group[column].median()) for column in ("luminance_level", "rms_level")]
         response, blank = (float(group[c].median()) for c in ("response", "blank_response"))
         rows.append((str(region), str(goal), str(name), len(group), response, blank, *levels))

@@ -89,7 +89,11 @@ class Parts:
 
 def has_finished(run: Path, experiment: str) -> bool:
     """Whether a run folder holds all of an experiment, with whatever protocol."""
-    entry = json.loads((run / RECORD).read_text())["experiments"].get(experiment)
+    return _has_finished(run, json.loads((run / RECORD).read_text()), experiment)
+
+
+def _has_finished(run: Path, record: Mapping[str, Any], experiment: str) -> bool:
+    entry = record["experiments"].get(experiment)
     return entry is not None and entry["state"] == "finished" and (run / experiment).exists()
 
 
@@ -222,8 +226,7 @@ class RunFolder:
 
     def result(self, experiment: str) -> Result | None:
         """Return the finished result of an experiment with whatever protocol, or None."""
-        entry = self._record["experiments"].get(experiment)
-        if entry is None or entry["state"] != "finished" or not (self.path / experiment).exists():
+        if not _has_finished(self.path, self._record, experiment):
             return None
         return Result.load(self.path / experiment)
 

@@ -34,17 +34,8 @@ HALVINGS = 3
 FRESH_STARTS = 20
 #: What steps change, beside numbers and moments of AdamW.
 CHANGING = (
-    *(
-        "pattern",
-        "velocity",
-        "blur_share",
-        "step_size",
-        "waited",
-        "halvings",
-        "fresh",
-        "steps",
-        "scores",
-    ),
+    *("pattern", "velocity", "blur_share", "step_size", "waited", "halvings", "fresh"),
+    *("steps", "scores"),
     *("best", "best_score", "best_contrast", "last_clear", "first_response", "has_moved"),
 )
 #: The blur share from which on gradients are being sharpened.
@@ -292,9 +283,7 @@ class Climber:
         """Do something about stimuli that get no better."""
         self.waited[rows] = 0
         share = self.blur_share[rows]
-        is_sharp = (
-            share == 0 if self._climb.sharpen_steps else torch.ones_like(share, dtype=torch.bool)
-        )
+        is_sharp = (share == 0) | (self._climb.sharpen_steps == 0)
         # Blurred gradients are sharpened first; while they are, patterns change anyway.
         self.blur_share[rows[~is_sharp]] = share[~is_sharp].clamp_max(FULLEST_SHARE)
         self.step_size[rows[is_sharp]] /= 2

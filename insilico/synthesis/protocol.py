@@ -73,7 +73,7 @@ class SynthesisProtocol(Protocol):
         Of "low-rank".
     optimizer, steps, step_size, momentum, gradient_blur_px, gradient_blur_frames, \
     pattern_blur_px, ramp_steps, ramp_start, sharpen_steps, patience, tolerance
-        As for :class:`~insilico.synthesis.climbing.Climb`.
+        As for :class:`~insilico.synthesis.schedule.Climb`.
     total_variation, spectrum_distance, published_spectrum : float
         Weights of penalties, in units of the response; 0 turns each off.
     controls : tuple of {"grating", "natural", "noise", "swap"}

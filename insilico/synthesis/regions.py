@@ -15,7 +15,6 @@ from insilico.screen import Screen
 FloatArray = np.ndarray[Any, np.dtype[np.float64]]
 BoolArray = np.ndarray[Any, np.dtype[np.bool_]]
 
-
 #: One pixel has no pattern.
 FEWEST_PIXELS = 2
 

@@ -177,21 +177,18 @@ def synthesis_checks(group: pd.DataFrame) -> dict[str, FloatArray]:
     return checks
 
 
-MEI = Comparison(
-    experiment="mei",
-    compare=compare_synthesis,
-    checks=synthesis_checks,
-    limits=LIMITS,
-    trained_limits=without_limits(LIMITS),
-    kinds=("image",),
-    measure=lambda twin: make_stimuli(twin, "mei"),
-)
-MEV = Comparison(
-    experiment="mev",
-    compare=compare_synthesis,
-    checks=synthesis_checks,
-    limits=MOVING_LIMITS,
-    trained_limits=without_limits(MOVING_LIMITS),
-    kinds=("movie",),
-    measure=lambda twin: make_stimuli(twin, "mev"),
-)
+def _comparison(what: str, kind: str, limits: Limits) -> Comparison:
+    """Return what holds one kind of stimuli to the truth."""
+    return Comparison(
+        experiment=what,
+        compare=compare_synthesis,
+        checks=synthesis_checks,
+        limits=limits,
+        trained_limits=without_limits(limits),
+        kinds=(kind,),
+        measure=lambda twin: make_stimuli(twin, what),
+    )
+
+
+MEI = _comparison("mei", "image", LIMITS)
+MEV = _comparison("mev", "movie", MOVING_LIMITS)
